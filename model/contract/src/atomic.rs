@@ -1,0 +1,234 @@
+//! The one way a file or a folder comes into being: written beside its place under a hidden name,
+//! flushed to disk, then renamed. Whoever looks sees nothing or the whole; kill -9 leaves at most a
+//! hidden `.NAME.partial-PID.N`, which the next writer of the same name removes.
+
+use std::ffi::OsStr;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use fs_err::{self as fs, File, OpenOptions};
+
+/// Writes the whole content of `path`, replacing what was there.
+pub fn write_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = AtomicFile::create(path)?;
+    file.write_all(content)?;
+    file.commit()
+}
+
+/// A file that appears at its path on [`AtomicFile::commit`] and never before.
+#[derive(Debug)]
+pub struct AtomicFile {
+    file: File,
+    partial: Partial,
+}
+
+impl AtomicFile {
+    pub fn create(path: &Path) -> io::Result<Self> {
+        let partial = Partial::beside(path)?;
+        let file = OpenOptions::new().write(true).create_new(true).open(&partial.path)?;
+        Ok(Self { file, partial })
+    }
+
+    pub fn commit(self) -> io::Result<()> {
+        self.file.sync_all()?;
+        self.partial.publish()
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// A folder that appears at its path on [`AtomicDir::commit`] and never before. A folder that is
+/// already there is replaced; between the two renames there is none.
+#[derive(Debug)]
+pub struct AtomicDir {
+    partial: Partial,
+}
+
+impl AtomicDir {
+    pub fn create(path: &Path) -> io::Result<Self> {
+        let partial = Partial::beside(path)?;
+        fs::create_dir(&partial.path)?;
+        Ok(Self { partial })
+    }
+
+    /// Where to put the content until it is committed.
+    pub fn path(&self) -> &Path {
+        &self.partial.path
+    }
+
+    pub fn commit(self) -> io::Result<()> {
+        sync_tree(&self.partial.path)?;
+        self.partial.publish()
+    }
+}
+
+/// Tells apart two writers of one name within this process.
+static TURN: AtomicU64 = AtomicU64::new(0);
+
+/// Owns the hidden path: removed on drop unless published.
+#[derive(Debug)]
+struct Partial {
+    path: PathBuf,
+    target: PathBuf,
+    published: bool,
+}
+
+impl Partial {
+    fn beside(target: &Path) -> io::Result<Self> {
+        let (Some(name), Some(parent)) = (target.file_name(), target.parent()) else {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("`{}` names no file", target.display()),
+            ));
+        };
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        fs::create_dir_all(parent)?;
+        let prefix = format!(".{}.partial-", name.to_string_lossy());
+        remove_orphans(parent, &prefix)?;
+        let turn = TURN.fetch_add(1, Ordering::Relaxed);
+        let path = parent.join(format!("{prefix}{}.{turn}", std::process::id()));
+        Ok(Self { path, target: target.to_owned(), published: false })
+    }
+
+    fn publish(mut self) -> io::Result<()> {
+        // A non-empty folder cannot be renamed over: the old one steps aside first.
+        if self.target.is_dir() && self.path.is_dir() {
+            let old = PathBuf::from(format!("{}.replaced", self.path.display()));
+            fs::rename(&self.target, &old)?;
+            fs::rename(&self.path, &self.target)?;
+            remove(&old)?;
+        } else {
+            fs::rename(&self.path, &self.target)?;
+        }
+        self.published = true;
+        match self.target.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if !self.published {
+            // Nothing can be done about a failure here, and the next writer tries again.
+            drop(remove(&self.path));
+        }
+    }
+}
+
+/// Removes what processes that no longer run left behind. A living writer of the same name keeps its own.
+fn remove_orphans(parent: &Path, prefix: &str) -> io::Result<()> {
+    for entry in fs::read_dir(parent)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| name.strip_prefix(prefix));
+        let pid = owner.and_then(|owner| owner.split('.').next()?.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !is_running(pid)) {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Where processes cannot be looked up, all are taken to run: an orphan is better than a lost file.
+fn is_running(pid: u32) -> bool {
+    let processes = Path::new("/proc");
+    !processes.join("self").exists() || processes.join(pid.to_string()).exists()
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn sync_tree(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let path = entry?.path();
+        let metadata = fs::symlink_metadata(&path)?;
+        if metadata.is_dir() {
+            sync_tree(&path)?;
+        } else if metadata.is_file() {
+            File::open(&path)?.sync_all()?;
+        }
+    }
+    File::open(path)?.sync_all()
+}
+
+/// Whether `name` is that of content not yet (or never) published.
+pub fn is_partial(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| name.starts_with('.') && name.contains(".partial-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn nothing_is_seen_before_commit_and_nothing_is_left_without() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        let mut file = AtomicFile::create(&path).unwrap();
+        file.write_all(b"half").unwrap();
+        assert!(!path.exists());
+        drop(file);
+        assert_eq!(names(folder.path()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_abandoned_write_keeps_the_old_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        write_file(&path, b"old").unwrap();
+        AtomicFile::create(&path).unwrap().write_all(b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        write_file(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_folder_replaces_a_folder_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("d");
+        for name in ["first", "second"] {
+            let dir = AtomicDir::create(&path).unwrap();
+            fs::write(dir.path().join(name), name).unwrap();
+            dir.commit().unwrap();
+        }
+        assert_eq!(names(folder.path()), ["d"]);
+        assert_eq!(names(&path), ["second"]);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        // Above the kernel's largest process id (2^22), so never a living process.
+        fs::write(folder.path().join(".a.partial-4194999"), b"half").unwrap();
+        fs::write(folder.path().join(".a.partial-1"), b"being written").unwrap();
+        write_file(&folder.path().join("a"), b"whole").unwrap();
+        assert_eq!(names(folder.path()), [".a.partial-1", "a"]);
+        assert!(is_partial(OsStr::new(".a.partial-1")) && !is_partial(OsStr::new("a")));
+    }
+}
