@@ -16,6 +16,21 @@ pub fn write_file(path: &Path, content: &[u8]) -> io::Result<()> {
     file.commit()
 }
 
+/// Moves a file that is known to be whole to its place, flushed first. For writers that must keep their
+/// half-written file under a name of its own, to continue it later.
+pub fn publish(whole: &Path, target: &Path) -> io::Result<()> {
+    File::open(whole)?.sync_all()?;
+    fs::rename(whole, target)?;
+    sync_parent(target)
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
+        _ => Ok(()),
+    }
+}
+
 /// A file that appears at its path on [`AtomicFile::commit`] and never before.
 #[derive(Debug)]
 pub struct AtomicFile {
@@ -110,10 +125,7 @@ impl Partial {
             fs::rename(&self.path, &self.target)?;
         }
         self.published = true;
-        match self.target.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
-            _ => Ok(()),
-        }
+        sync_parent(&self.target)
     }
 }
 

@@ -1,0 +1,8 @@
+//! Commands for people who work on this repository.
+
+pub(crate) mod bench;
+pub(crate) mod check;
+pub(crate) mod requirement;
+pub(crate) mod setup;
+pub(crate) mod suite;
+pub(crate) mod test;

@@ -1,0 +1,125 @@
+//! What a tier needs that a machine may lack: how to tell, how to provide it, what to say otherwise.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+
+use crate::libtorch;
+use crate::process::Cmd;
+use crate::repo::{Repo, read_task};
+use crate::report::step;
+use crate::tools::cargo;
+use crate::train::data;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Requirement {
+    CargoDeny,
+    Libtorch,
+    Mnist,
+    Browser,
+    PythonTorch,
+}
+
+/// Pinned, so that a new release cannot turn main red.
+const CARGO_DENY: &str = "cargo-deny@0.20.2";
+const BROWSER_PACKAGES: [&str; 2] = ["chromium", "chromium-driver"];
+const PYTHON_PACKAGES: [&str; 2] = ["torch==2.13.0", "numpy"];
+
+impl Requirement {
+    /// Provides it if that may be done; otherwise says what is missing and how to get it.
+    ///
+    /// libtorch and the data are part of every setup. The rest is only installed on request.
+    pub(crate) fn provide(self, repo: &Repo, install: bool) -> anyhow::Result<()> {
+        match self {
+            Self::Libtorch => return libtorch::ensure(repo),
+            Self::Mnist => {
+                let task = read_task(&repo.task_file())?;
+                return data::provide(repo, &task, Some(&task.data.name), None).map(drop);
+            }
+            Self::CargoDeny | Self::Browser | Self::PythonTorch => {}
+        }
+        if self.is_there(repo) {
+            return Ok(());
+        }
+        if !install {
+            bail!("{} is not here; `cargo xtask test --install` installs it", self.name());
+        }
+        step(format_args!("installing {}", self.name()));
+        self.install(repo)?;
+        if self.is_there(repo) {
+            return Ok(());
+        }
+        bail!("{} was installed but does not run", self.name())
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::CargoDeny => CARGO_DENY,
+            Self::Libtorch => "libtorch",
+            Self::Mnist => "the training data",
+            Self::Browser => "Chromium with its driver",
+            Self::PythonTorch => "PyTorch in Python",
+        }
+    }
+
+    fn is_there(self, repo: &Repo) -> bool {
+        match self {
+            Self::CargoDeny => Self::cargo_deny(repo).arg("--version").succeeds(),
+            Self::Browser => {
+                let runs = |program| Cmd::new(program, repo.root()).arg("--version").succeeds();
+                runs("chromium") && runs("chromedriver")
+            }
+            Self::PythonTorch => Cmd::new(Self::python(), repo.root())
+                .args(["-c", "import torch; assert torch.__version__.startswith('2.13.0')"])
+                .succeeds(),
+            Self::Libtorch | Self::Mnist => true,
+        }
+    }
+
+    fn install(self, repo: &Repo) -> anyhow::Result<()> {
+        let run = |program: &str, args: &[&str]| Cmd::new(program, repo.root()).args(args).run();
+        match self {
+            Self::CargoDeny => cargo::cargo(repo)
+                .args(["install", "--quiet", "--locked", CARGO_DENY, "--root"])
+                .arg(tools_folder())
+                .run(),
+            Self::Browser => {
+                run("apt-get", &["update", "--quiet=2"])?;
+                let args = ["install", "--quiet=2", "--yes", "--no-install-recommends"];
+                run("apt-get", &[&args[..], &BROWSER_PACKAGES[..]].concat())
+            }
+            Self::PythonTorch => {
+                Cmd::new("python3", repo.root())
+                    .args(["-m", "venv"])
+                    .arg(Self::venv_folder())
+                    .run()?;
+                Cmd::new(Self::python(), repo.root())
+                    .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+                    .args(PYTHON_PACKAGES)
+                    .run()
+            }
+            Self::Libtorch | Self::Mnist => Ok(()),
+        }
+    }
+
+    pub(crate) fn cargo_deny(repo: &Repo) -> Cmd {
+        Cmd::new(tools_folder().join("bin/cargo-deny"), repo.root())
+    }
+
+    pub(crate) fn venv_folder() -> PathBuf {
+        cache("venv-torch-2.13.0")
+    }
+
+    pub(crate) fn python() -> PathBuf {
+        Self::venv_folder().join("bin/python")
+    }
+}
+
+fn tools_folder() -> PathBuf {
+    cache("tools")
+}
+
+/// Where no cache folder is known, nothing is found there and the installation says why.
+fn cache(name: &str) -> PathBuf {
+    libtorch::cache_folder().unwrap_or_default().join(name)
+}

@@ -1,0 +1,118 @@
+//! What is checked and tested, as data: tiers, cheapest first, each with the commands it runs and what
+//! it needs that a machine may lack.
+
+use crate::develop::requirement::Requirement;
+use crate::process::Cmd;
+use crate::repo::Repo;
+use crate::tools::cargo::{self, LIBTORCH_PACKAGES};
+
+/// Packages that build without libtorch.
+const LIGHT_PACKAGES: [&str; 4] = ["contract", "protocol", "xtask", "e2e"];
+
+pub(crate) struct Tier {
+    pub(crate) name: &'static str,
+    pub(crate) needs: &'static [Requirement],
+    pub(crate) commands: Vec<Cmd>,
+}
+
+/// Seconds to few minutes, no libtorch.
+pub(crate) fn checks(repo: &Repo) -> Vec<Tier> {
+    let cargo = || cargo::cargo(repo);
+    vec![
+        Tier {
+            name: "format",
+            needs: &[],
+            commands: vec![cargo().args(["fmt", "--all", "--check"])],
+        },
+        Tier {
+            name: "lint",
+            needs: &[],
+            commands: vec![
+                cargo()
+                    .args(["clippy", "--quiet", "--locked", "--all-targets"])
+                    .args(packages(&LIGHT_PACKAGES))
+                    .args(["--", "--deny", "warnings"]),
+            ],
+        },
+        Tier {
+            name: "licences",
+            needs: &[Requirement::CargoDeny],
+            commands: vec![
+                // Advisories need a database from outside; the workflow checks those.
+                Requirement::cargo_deny(repo).args([
+                    "--locked",
+                    "--log-level",
+                    "error",
+                    "check",
+                    "bans",
+                    "licenses",
+                    "sources",
+                ]),
+            ],
+        },
+        Tier { name: "boundaries", needs: &[], commands: vec![e2e(repo, "boundaries")] },
+    ]
+}
+
+/// Unit tests of everything that needs no libtorch.
+pub(crate) fn light(repo: &Repo) -> Tier {
+    let packages = packages(&LIGHT_PACKAGES[..3]);
+    Tier {
+        name: "light",
+        needs: &[],
+        commands: vec![cargo::cargo(repo).args(["test", "--quiet", "--locked"]).args(packages)],
+    }
+}
+
+/// Lints of the packages that need libtorch.
+pub(crate) fn libtorch_lint(repo: &Repo) -> Tier {
+    Tier {
+        name: "lint libtorch",
+        needs: &[Requirement::Libtorch],
+        commands: vec![
+            cargo::cargo(repo)
+                .args(["clippy", "--quiet", "--release", "--locked", "--all-targets"])
+                .args(packages(&LIBTORCH_PACKAGES))
+                .args(["--", "--deny", "warnings"]),
+        ],
+    }
+}
+
+/// Everything that trains, serves, or drives another program that does.
+pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
+    use Requirement::{Browser, Libtorch, Mnist, PythonTorch};
+    vec![
+        Tier {
+            name: "libtorch",
+            needs: &[Libtorch],
+            commands: vec![
+                cargo::cargo(repo)
+                    .args(["test", "--quiet", "--release", "--locked"])
+                    .args(packages(&LIBTORCH_PACKAGES)),
+            ],
+        },
+        Tier { name: "training", needs: &[Libtorch, Mnist], commands: vec![e2e(repo, "training")] },
+        Tier { name: "serving", needs: &[Libtorch, Mnist], commands: vec![e2e(repo, "serving")] },
+        Tier { name: "second task", needs: &[Libtorch], commands: vec![e2e(repo, "second_task")] },
+        Tier {
+            name: "browser",
+            needs: &[Libtorch, Mnist, Browser],
+            commands: vec![e2e(repo, "browser")],
+        },
+        Tier {
+            name: "python",
+            needs: &[Libtorch, Mnist, PythonTorch],
+            commands: vec![e2e(repo, "python")],
+        },
+    ]
+}
+
+fn e2e(repo: &Repo, test: &str) -> Cmd {
+    cargo::cargo(repo)
+        .args(["test", "--quiet", "--locked", "--package", "e2e", "--test", test])
+        .env("E2E_CACHE", Requirement::venv_folder())
+}
+
+fn packages(names: &[&'static str]) -> Vec<&'static str> {
+    names.iter().flat_map(|name| ["--package", name]).collect()
+}

@@ -1,0 +1,166 @@
+//! `test`: runs the tiers and ends with a table. A tier that cannot run here is skipped in plain words;
+//! under `CI=true` a skip is a failure.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use crate::develop::suite::{self, Tier};
+use crate::repo::Repo;
+use crate::report::{Exit, data, step};
+use crate::train::data::in_ci;
+
+/// Every test, cheapest first
+///
+/// Trains and serves real models on the real data, opens the documentation in a browser, and loads
+/// the model with PyTorch. What a machine lacks is skipped, with the command that would provide it.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Only what needs no libtorch: at most three minutes
+    #[arg(long)]
+    quick: bool,
+    #[command(flatten)]
+    install: Install,
+}
+
+#[derive(clap::Args, Clone, Copy)]
+pub(crate) struct Install {
+    /// Install what is missing: Debian packages, and Python packages and tools in your cache folder
+    /// [always under CI=true]
+    #[arg(long)]
+    install: bool,
+}
+
+impl Args {
+    pub(crate) fn run(self, repo: &Repo) -> anyhow::Result<()> {
+        let mut tiers = suite::checks(repo);
+        tiers.push(suite::light(repo));
+        if !self.quick {
+            tiers.push(suite::libtorch_lint(repo));
+            tiers.extend(suite::full(repo));
+        }
+        run_tiers(repo, tiers, self.install)
+    }
+}
+
+enum Outcome {
+    Ran(Count),
+    Skipped(String),
+}
+
+/// Tests, or checks that either hold or do not.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Count {
+    passed: usize,
+    failed: usize,
+}
+
+pub(crate) fn run_tiers(repo: &Repo, tiers: Vec<Tier>, install: Install) -> anyhow::Result<()> {
+    let install = install.install || in_ci();
+    let mut rows = Vec::new();
+    for tier in tiers {
+        step(format_args!("\n{}", tier.name));
+        let start = Instant::now();
+        let outcome = run_tier(repo, &tier, install);
+        rows.push((tier.name, outcome, start.elapsed()));
+    }
+    let (mut total, mut skipped) = (Count::default(), 0);
+    data("");
+    for (name, outcome, time) in &rows {
+        data(Row { name, outcome, time: *time });
+        match outcome {
+            Outcome::Ran(count) => {
+                total.passed += count.passed;
+                total.failed += count.failed;
+            }
+            Outcome::Skipped(_) if in_ci() => total.failed += 1,
+            Outcome::Skipped(_) => skipped += 1,
+        }
+    }
+    data(format_args!("\n{} passed, {} failed, {skipped} skipped", total.passed, total.failed));
+    if total.failed == 0 {
+        return Ok(());
+    }
+    Err(Exit { code: 1, message: "not everything passed; see the table above".to_owned() }.into())
+}
+
+fn run_tier(repo: &Repo, tier: &Tier, install: bool) -> Outcome {
+    for requirement in tier.needs {
+        if let Err(reason) = requirement.provide(repo, install) {
+            let reason = format!("{reason:#}");
+            step(format_args!("skipped: {reason}"));
+            return Outcome::Skipped(reason);
+        }
+    }
+    let mut count = Count::default();
+    for command in &tier.commands {
+        let mut tests = Count::default();
+        let result = command.lines(|line| {
+            step(line);
+            if let Some(more) = test_result(line) {
+                tests.passed += more.passed;
+                tests.failed += more.failed;
+            }
+        });
+        match result {
+            Ok(()) if tests == Count::default() => tests.passed = 1,
+            Ok(()) => {}
+            Err(error) => {
+                step(format_args!("{error:#}"));
+                tests.failed = tests.failed.max(1);
+            }
+        }
+        count.passed += tests.passed;
+        count.failed += tests.failed;
+    }
+    Outcome::Ran(count)
+}
+
+/// Reads the closing line of a Rust test binary.
+fn test_result(line: &str) -> Option<Count> {
+    let counts = line.strip_prefix("test result: ")?.split_once(". ")?.1;
+    let number = |what: &str| {
+        counts
+            .split("; ")
+            .find_map(|part| part.strip_suffix(what))
+            .and_then(|n| n.trim().parse().ok())
+    };
+    Some(Count { passed: number(" passed")?, failed: number(" failed")? })
+}
+
+struct Row<'a> {
+    name: &'a str,
+    outcome: &'a Outcome,
+    time: Duration,
+}
+
+impl fmt::Display for Row<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<15}", self.name)?;
+        match self.outcome {
+            Outcome::Ran(Count { passed, failed }) => {
+                write!(
+                    f,
+                    "{passed:>4} passed {failed:>3} failed {:>6.1} s",
+                    self.time.as_secs_f64()
+                )
+            }
+            Outcome::Skipped(reason) => {
+                write!(f, "skipped: {}", reason.lines().next().unwrap_or_default())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closing_line_of_a_test_binary_is_counted_and_no_other_line_is() {
+        let line = "test result: FAILED. 21 passed; 2 failed; 0 ignored; 0 measured; 3 filtered out; finished in 0.01s";
+        assert_eq!(test_result(line), Some(Count { passed: 21, failed: 2 }));
+        for other in ["running 23 tests", "test result: strange", "21 passed; 2 failed"] {
+            assert_eq!(test_result(other), None, "{other}");
+        }
+    }
+}

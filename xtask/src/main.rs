@@ -1,0 +1,25 @@
+//! The only task runner: `cargo xtask --help` is the index of what this repository can do.
+//!
+//! It links no libtorch and builds in seconds; what needs either is another binary, built on demand.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod cli;
+mod develop;
+mod download;
+mod libtorch;
+mod operate;
+mod process;
+mod repo;
+mod report;
+mod tools;
+mod train;
+
+fn main() -> ExitCode {
+    match cli::Cli::parse().command.run(&repo::Repo::here()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => report::failure(&error),
+    }
+}

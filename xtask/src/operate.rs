@@ -1,0 +1,3 @@
+//! Commands that run the product.
+
+pub(crate) mod serve;

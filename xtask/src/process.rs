@@ -1,0 +1,160 @@
+//! The only module that starts programs. Arguments are argv, never a shell's; the working directory
+//! is always said; a failure names the command and its status.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use crate::report::Exit;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Cmd {
+    program: OsString,
+    args: Vec<OsString>,
+    dir: PathBuf,
+    env: Vec<(OsString, OsString)>,
+}
+
+impl Cmd {
+    pub(crate) fn new(program: impl AsRef<OsStr>, dir: &Path) -> Self {
+        Self {
+            program: program.as_ref().to_owned(),
+            args: Vec::new(),
+            dir: dir.to_owned(),
+            env: Vec::new(),
+        }
+    }
+
+    pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.args.push(arg.as_ref().to_owned());
+        self
+    }
+
+    pub(crate) fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        self.args.extend(args.into_iter().map(|arg| arg.as_ref().to_owned()));
+        self
+    }
+
+    pub(crate) fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.env.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Runs to the end; its output is progress.
+    pub(crate) fn run(&self) -> anyhow::Result<()> {
+        let output = self.expression().stdout_to_stderr().unchecked().run();
+        self.demand_success(output.with_context(|| self.cannot_start())?.status)
+    }
+
+    /// Runs to the end and returns what it wrote to stdout; stderr is progress.
+    pub(crate) fn read(&self) -> anyhow::Result<String> {
+        let output = self.expression().stdout_capture().unchecked().run();
+        let output = output.with_context(|| self.cannot_start())?;
+        self.demand_success(output.status)?;
+        String::from_utf8(output.stdout)
+            .with_context(|| format!("`{self}` printed something that is not UTF-8"))
+    }
+
+    /// Whether it runs and succeeds; what it prints is of no interest.
+    pub(crate) fn succeeds(&self) -> bool {
+        let expression = self.expression().stdout_null().stderr_null().unchecked();
+        expression.run().is_ok_and(|output| output.status.success())
+    }
+
+    /// Runs to the end, handing over each line of stdout and stderr as it comes.
+    pub(crate) fn lines(&self, mut line: impl FnMut(&str)) -> anyhow::Result<()> {
+        let reader = self.expression().stderr_to_stdout().unchecked().reader();
+        let reader = reader.with_context(|| self.cannot_start())?;
+        for text in BufReader::new(&reader).split(b'\n') {
+            line(&String::from_utf8_lossy(
+                &text.with_context(|| format!("reading from `{self}`"))?,
+            ));
+        }
+        match reader.try_wait().with_context(|| format!("waiting for `{self}`"))? {
+            Some(output) => self.demand_success(output.status),
+            None => anyhow::bail!("`{self}` closed its output but did not end"),
+        }
+    }
+
+    /// Becomes the program, so that it gets our signals, our terminal and our exit status.
+    #[cfg(unix)]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "duct cannot replace a process; this module owns processes"
+    )]
+    pub(crate) fn replace(&self) -> anyhow::Result<()> {
+        use std::os::unix::process::CommandExt;
+        let mut command = std::process::Command::new(&self.program);
+        command.args(&self.args).current_dir(&self.dir).envs(self.env.iter().cloned());
+        Err(command.exec()).with_context(|| self.cannot_start())
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) fn replace(&self) -> anyhow::Result<()> {
+        let output = self.expression().unchecked().run();
+        self.demand_success(output.with_context(|| self.cannot_start())?.status)
+    }
+
+    fn expression(&self) -> duct::Expression {
+        let mut expression = duct::cmd(&self.program, &self.args).dir(&self.dir).stdin_null();
+        for (name, value) in &self.env {
+            expression = expression.env(name, value);
+        }
+        expression
+    }
+
+    fn demand_success(&self, status: std::process::ExitStatus) -> anyhow::Result<()> {
+        if status.success() {
+            return Ok(());
+        }
+        let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
+        Err(Exit { code, message: format!("`{self}` failed ({status})") }.into())
+    }
+
+    fn cannot_start(&self) -> String {
+        format!("`{}` cannot be started", self.program.display())
+    }
+}
+
+impl std::fmt::Display for Cmd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = Path::new(&self.program).file_name().unwrap_or(&self.program);
+        write!(f, "{}", name.display())?;
+        for arg in &self.args {
+            write!(f, " {}", arg.display())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn git(args: &[&str]) -> Cmd {
+        Cmd::new("git", Path::new(".")).args(args)
+    }
+
+    #[test]
+    fn a_failing_program_is_named_with_its_arguments_and_its_status_is_ours() {
+        let error = git(&["rev-parse", "--verify", "no-such-thing"]).run().unwrap_err();
+        assert!(error.to_string().starts_with("`git rev-parse --verify no-such-thing` failed"));
+        assert_eq!(error.downcast_ref::<Exit>().unwrap().code, 128);
+    }
+
+    #[test]
+    fn a_missing_program_is_named() {
+        let error = Cmd::new("no-such-program", Path::new(".")).run().unwrap_err();
+        assert!(format!("{error:#}").contains("`no-such-program` cannot be started"), "{error:#}");
+    }
+
+    #[test]
+    fn lines_come_one_by_one_and_a_failure_is_still_a_failure() {
+        let mut lines = Vec::new();
+        git(&["--version"]).lines(|line| lines.push(line.to_owned())).unwrap();
+        assert!(lines.len() == 1 && lines[0].starts_with("git version"), "{lines:?}");
+        assert!(git(&["no-such-command"]).lines(|_| ()).is_err());
+    }
+}

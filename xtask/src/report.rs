@@ -1,0 +1,75 @@
+//! How `xtask` talks: progress and errors on stderr, data on stdout and nowhere else.
+
+use std::fmt::{self, Display};
+use std::process::ExitCode;
+
+/// A line of progress: what is being done, or why it need not be.
+#[expect(clippy::print_stderr, reason = "the one place that writes progress")]
+pub(crate) fn step(what: impl Display) {
+    eprintln!("{what}");
+}
+
+/// A line of what the command was asked for.
+#[expect(clippy::print_stdout, reason = "the one place that writes data")]
+pub(crate) fn data(what: impl Display) {
+    println!("{what}");
+}
+
+/// Prints an error with its causes, then every hint on the way as a way forward.
+pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
+    let causes: Vec<String> = error
+        .chain()
+        .filter(|cause| cause.downcast_ref::<Hint>().is_none())
+        .map(ToString::to_string)
+        .collect();
+    step(format_args!("error: {}", causes.join(": ")));
+    for hint in error.chain().filter_map(|cause| cause.downcast_ref::<Hint>()) {
+        step(format_args!("\nhint: {}", hint.text));
+    }
+    ExitCode::from(error.downcast_ref::<Exit>().map_or(1, |exit| exit.code))
+}
+
+/// An error that carries what to do next.
+#[derive(Debug)]
+struct Hint {
+    text: String,
+    source: anyhow::Error,
+}
+
+impl Display for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Hint {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(self.source.as_ref())
+    }
+}
+
+/// Ends `xtask` with the exit status of the program that failed inside it.
+#[derive(Debug)]
+pub(crate) struct Exit {
+    pub(crate) code: u8,
+    pub(crate) message: String,
+}
+
+impl Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Exit {}
+
+pub(crate) trait WithHint<T> {
+    /// Adds a way forward: a command to run, or a setting to change.
+    fn hint(self, text: impl Into<String>) -> anyhow::Result<T>;
+}
+
+impl<T, E: Into<anyhow::Error>> WithHint<T> for Result<T, E> {
+    fn hint(self, text: impl Into<String>) -> anyhow::Result<T> {
+        self.map_err(|error| Hint { text: text.into(), source: error.into() }.into())
+    }
+}

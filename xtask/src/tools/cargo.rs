@@ -1,0 +1,29 @@
+//! cargo: how packages are built here, and where their binaries are.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use crate::process::Cmd;
+use crate::repo::Repo;
+
+/// Packages that need libtorch. They are built in the release profile everywhere, tests included:
+/// torch-sys compiles for two minutes, once per profile.
+pub(crate) const LIBTORCH_PACKAGES: [&str; 2] = ["model", "app"];
+
+pub(crate) fn cargo(repo: &Repo) -> Cmd {
+    Cmd::new("cargo", repo.root())
+}
+
+/// Builds one package's binary in the release profile and says where it is.
+pub(crate) fn build(repo: &Repo, package: &str, binary: &str) -> anyhow::Result<PathBuf> {
+    cargo(repo).args(["build", "--quiet", "--release", "--locked", "--package", package]).run()?;
+    Ok(release_folder()?.join(binary))
+}
+
+/// `target/release`, wherever the target folder is: we were started from its `debug`.
+pub(crate) fn release_folder() -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe().context("asking for the path of xtask")?;
+    let target = own.parent().and_then(Path::parent);
+    Ok(target.context("xtask lies in no target folder")?.join("release"))
+}

@@ -1,0 +1,5 @@
+//! Commands from data to artifact.
+
+pub(crate) mod data;
+pub(crate) mod probes;
+pub(crate) mod training;

@@ -1,0 +1,89 @@
+//! `train`: libtorch, data, trainer, in this order; the trainer takes over this process.
+
+use std::path::PathBuf;
+
+use crate::libtorch;
+use crate::process::Cmd;
+use crate::repo::{Repo, read_task};
+use crate::report::step;
+use crate::tools::{cargo, git};
+use crate::train::data::{self, Dataset};
+
+/// Train a model and print its artifact folder
+///
+/// The folder goes to stdout and nothing else does. Ctrl-C stops at the next step; `--resume`
+/// continues, and ends with the very model that an uninterrupted training ends with.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// `quick` (seconds), `release` (minutes, the best), or a file like those in model/recipes
+    #[arg(long, default_value = "release", value_name = "quick|release|FILE")]
+    pub(crate) recipe: String,
+    /// The task's own data by name, or `synthetic` [default: its own; synthetic if no mirror answers]
+    #[arg(long, value_name = "NAME|synthetic")]
+    pub(crate) data: Option<String>,
+    #[command(flatten)]
+    pub(crate) source: data::Source,
+    /// Same seed and same threads give the same weights
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Threads to compute with [default: one per core]
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
+    /// Artifact folder [default: artifacts/<data>-<model version>]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Continue the newest interrupted training of the same recipe, data and seed
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// cpu, cuda or mps
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: String,
+}
+
+impl Args {
+    pub(crate) fn run(self, repo: &Repo) -> anyhow::Result<()> {
+        self.trainer(repo)?.replace()
+    }
+
+    /// The trainer's command, once all it needs is there.
+    pub(crate) fn trainer(self, repo: &Repo) -> anyhow::Result<Cmd> {
+        let task_file = self.source.task.path(repo);
+        let task = read_task(&task_file)?;
+        let dataset =
+            data::provide(repo, &task, self.data.as_deref(), self.source.mirror.as_deref())?;
+        libtorch::ensure(repo)?;
+        step("building the trainer");
+        let model = cargo::build(repo, "model", "model")?;
+        let mut trainer = Cmd::new(model, &std::env::current_dir()?)
+            .arg("train")
+            .arg("--task")
+            .arg(task_file)
+            .args(["--recipe", &self.recipe, "--seed", &self.seed.to_string()])
+            .args(["--device", &self.device])
+            .arg("--artifacts")
+            .arg(repo.artifacts())
+            .arg("--runs")
+            .arg(repo.runs());
+        trainer = match dataset {
+            Dataset::Files(folder) => trainer.arg("--data-dir").arg(folder),
+            Dataset::Synthetic => trainer.arg("--synthetic"),
+            Dataset::Folders => trainer,
+        };
+        if let Some(head) = git::head(repo) {
+            trainer = trainer.args(["--revision", &head.revision]);
+            if head.dirty {
+                trainer = trainer.arg("--dirty");
+            }
+        }
+        if let Some(threads) = self.threads {
+            trainer = trainer.args(["--threads", &threads.to_string()]);
+        }
+        if let Some(out) = &self.out {
+            trainer = trainer.arg("--out").arg(out);
+        }
+        if self.resume {
+            trainer = trainer.arg("--resume");
+        }
+        Ok(trainer)
+    }
+}
