@@ -15,7 +15,7 @@ use crate::train::data;
 pub(crate) enum Requirement {
     CargoDeny,
     Libtorch,
-    Mnist,
+    Data,
     Browser,
     PythonTorch,
 }
@@ -32,7 +32,7 @@ impl Requirement {
     pub(crate) fn provide(self, repo: &Repo, install: bool) -> anyhow::Result<()> {
         match self {
             Self::Libtorch => return libtorch::ensure(repo),
-            Self::Mnist => {
+            Self::Data => {
                 let task = read_task(&repo.task_file())?;
                 return data::provide(repo, &task, Some(&task.data.name), None).map(drop);
             }
@@ -56,7 +56,7 @@ impl Requirement {
         match self {
             Self::CargoDeny => CARGO_DENY,
             Self::Libtorch => "libtorch",
-            Self::Mnist => "the training data",
+            Self::Data => "the training data",
             Self::Browser => "Chromium with its driver",
             Self::PythonTorch => "PyTorch in Python",
         }
@@ -72,7 +72,7 @@ impl Requirement {
             Self::PythonTorch => Cmd::new(Self::python(), repo.root())
                 .args(["-c", "import torch; assert torch.__version__.startswith('2.13.0')"])
                 .succeeds(),
-            Self::Libtorch | Self::Mnist => true,
+            Self::Libtorch | Self::Data => true,
         }
     }
 
@@ -98,7 +98,7 @@ impl Requirement {
                     .args(PYTHON_PACKAGES)
                     .run()
             }
-            Self::Libtorch | Self::Mnist => Ok(()),
+            Self::Libtorch | Self::Data => Ok(()),
         }
     }
 

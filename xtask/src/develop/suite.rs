@@ -80,7 +80,7 @@ pub(crate) fn libtorch_lint(repo: &Repo) -> Tier {
 
 /// Everything that trains, serves, or drives another program that does.
 pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
-    use Requirement::{Browser, Libtorch, Mnist, PythonTorch};
+    use Requirement::{Browser, Libtorch, Data, PythonTorch};
     vec![
         Tier {
             name: "libtorch",
@@ -91,17 +91,17 @@ pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
                     .args(packages(&LIBTORCH_PACKAGES)),
             ],
         },
-        Tier { name: "training", needs: &[Libtorch, Mnist], commands: vec![e2e(repo, "training")] },
-        Tier { name: "serving", needs: &[Libtorch, Mnist], commands: vec![e2e(repo, "serving")] },
+        Tier { name: "training", needs: &[Libtorch, Data], commands: vec![e2e(repo, "training")] },
+        Tier { name: "serving", needs: &[Libtorch, Data], commands: vec![e2e(repo, "serving")] },
         Tier { name: "second task", needs: &[Libtorch], commands: vec![e2e(repo, "second_task")] },
         Tier {
             name: "browser",
-            needs: &[Libtorch, Mnist, Browser],
+            needs: &[Libtorch, Data, Browser],
             commands: vec![e2e(repo, "browser")],
         },
         Tier {
             name: "python",
-            needs: &[Libtorch, Mnist, PythonTorch],
+            needs: &[Libtorch, Data, PythonTorch],
             commands: vec![e2e(repo, "python")],
         },
     ]

@@ -55,7 +55,9 @@ impl Command {
                 if task.data.files().is_empty() {
                     bail!("the task `{}` names no files to fetch", task.name);
                 }
-                data(fetch(repo, &task, source.mirror.as_deref())?.display());
+                let folder = fetch(repo, &task, source.mirror.as_deref())
+                    .hint("`--mirror DIR|URL` names another place to fetch from")?;
+                data(folder.display());
                 Ok(())
             }
             Self::Verify { task } => verify(repo, &read_task(&task.path(repo))?),

@@ -1,0 +1,40 @@
+//! Programs run by tests.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::Command;
+
+/// What a program that ended left behind.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Ended {
+    /// Fails the test, with all that was said, unless the program succeeded.
+    #[track_caller]
+    #[must_use]
+    pub fn success(self) -> Self {
+        assert_eq!(self.code, Some(0), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests start programs as users do")]
+pub fn command(program: impl AsRef<OsStr>, dir: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(dir);
+    command
+}
+
+/// Runs to the end.
+pub fn run(command: &mut Command) -> Ended {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    Ended {
+        code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}

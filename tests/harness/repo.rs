@@ -1,0 +1,27 @@
+//! The checkout under test and the binaries built from it.
+
+use std::path::{Path, PathBuf};
+
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the checkout").to_owned()
+}
+
+/// `target`, from `target/<profile>/deps/<test>`.
+fn target() -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows its own path");
+    test.ancestors().nth(3).expect("a test lies in target/<profile>/deps").to_owned()
+}
+
+/// A binary of the libtorch packages, which are built in the release profile.
+pub fn release_binary(name: &str) -> PathBuf {
+    built(target().join("release").join(name))
+}
+
+pub fn xtask() -> PathBuf {
+    built(target().join("debug/xtask"))
+}
+
+fn built(path: PathBuf) -> PathBuf {
+    assert!(path.is_file(), "{} is not built; run the tests by `cargo xtask test`", path.display());
+    path
+}
