@@ -1,5 +1,11 @@
 //! What every end-to-end test stands on: paths of the built binaries, processes that end with their
-//! test, plain HTTP. It links neither the service nor the model: tests see what users see.
+//! test, plain HTTP, a model trained once. It links neither the service nor the trainer: tests see
+//! what users see.
 
+pub mod browser;
+pub mod data;
+pub mod http;
+pub mod model;
 pub mod process;
 pub mod repo;
+pub mod server;

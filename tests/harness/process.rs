@@ -15,7 +15,7 @@ pub struct Ended {
 impl Ended {
     /// Fails the test, with all that was said, unless the program succeeded.
     #[track_caller]
-    #[must_use]
+    #[expect(clippy::return_self_not_must_use, reason = "success may be all a test wants to know")]
     pub fn success(self) -> Self {
         assert_eq!(self.code, Some(0), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self

@@ -21,6 +21,13 @@ pub fn xtask() -> PathBuf {
     built(target().join("debug/xtask"))
 }
 
+/// For what tests make and may keep, beside the build.
+pub fn scratch() -> PathBuf {
+    let folder = target().join("e2e");
+    fs_err::create_dir_all(&folder).expect("the target folder is writable");
+    folder
+}
+
 fn built(path: PathBuf) -> PathBuf {
     assert!(path.is_file(), "{} is not built; run the tests by `cargo xtask test`", path.display());
     path

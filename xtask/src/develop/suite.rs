@@ -80,7 +80,7 @@ pub(crate) fn libtorch_lint(repo: &Repo) -> Tier {
 
 /// Everything that trains, serves, or drives another program that does.
 pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
-    use Requirement::{Browser, Libtorch, Data, PythonTorch};
+    use Requirement::{Browser, Data, Libtorch, PythonTorch};
     vec![
         Tier {
             name: "libtorch",
@@ -110,7 +110,7 @@ pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
 fn e2e(repo: &Repo, test: &str) -> Cmd {
     cargo::cargo(repo)
         .args(["test", "--quiet", "--locked", "--package", "e2e", "--test", test])
-        .env("E2E_CACHE", Requirement::venv_folder())
+        .env("E2E_PYTHON", Requirement::python())
 }
 
 fn packages(names: &[&'static str]) -> Vec<&'static str> {

@@ -1,0 +1,34 @@
+//! A model trained on the real data, once per build of the trainer, shared by every test.
+
+use std::path::{Path, PathBuf};
+
+use contract::artifact::Artifact;
+use contract::digest::Digest;
+
+use crate::data;
+use crate::process::{command, run};
+use crate::repo;
+
+/// The shipped task, `quick` recipe, seed 0.
+pub fn quick() -> Artifact {
+    let trainer = Digest::of_file(&repo::release_binary("model")).expect("the trainer can be read");
+    let inputs = ["model/task.yaml", "model/recipes/quick.yaml"]
+        .map(|file| Digest::of_file(&repo::root().join(file)).expect("a file of the checkout"));
+    let key = Digest::of(format!("{trainer}{inputs:?}").as_bytes()).hex();
+    let folder = repo::scratch().join(format!("quick-{}", &key[..12]));
+    let lock = fs_err::File::create(repo::scratch().join("quick.lock")).expect("a lock file");
+    lock.file().lock().expect("a lock");
+    if !folder.exists() {
+        train(&folder, &["--recipe", "quick", "--data", &data::task().data.name]);
+    }
+    Artifact::open(&folder).expect("the artifact is whole")
+}
+
+/// `cargo xtask train` into `out`; what it printed on stdout.
+#[track_caller]
+pub fn train(out: &Path, args: &[&str]) -> PathBuf {
+    let mut xtask = command(repo::xtask(), &repo::root());
+    xtask.arg("train").arg("--out").arg(out).args(args);
+    let printed = run(&mut xtask).success().stdout;
+    PathBuf::from(printed.trim_end())
+}

@@ -1,0 +1,113 @@
+//! The service as users run it: its binary, a port, and an end.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::http::{Http, Reply};
+use crate::process::command;
+use crate::repo;
+
+pub struct Server {
+    child: Child,
+    port: u16,
+    log: PathBuf,
+    // Holds the log's folder for as long as the service runs.
+    _folder: tempfile::TempDir,
+}
+
+/// Loading libtorch on a busy machine takes seconds at most; nothing here is a timed test.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+impl Server {
+    /// Starts `mnist-api serve` on a free port and waits until it is ready.
+    #[track_caller]
+    pub fn start(artifact: &Path, args: &[&str]) -> Self {
+        let mut server = Self::launch(artifact, args);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = server.child.try_wait().expect("a child can be waited for") {
+                panic!("the service ended with {status}:\n{}", server.log());
+            }
+            if server.get("/readyz").is_ok_and(|reply| reply.status == 200) {
+                return server;
+            }
+            assert!(Instant::now() < deadline, "not ready in time:\n{}", server.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Starts it and does not wait.
+    pub fn launch(artifact: &Path, args: &[&str]) -> Self {
+        let port = free_port();
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let log = folder.path().join("log");
+        let file = fs_err::File::create(&log).expect("a log file").into_parts().0;
+        let child = command(repo::release_binary("mnist-api"), &repo::root())
+            .arg("serve")
+            .args(["--listen", &format!("127.0.0.1:{port}"), "--drain-pause", "0s"])
+            .arg("--model-dir")
+            .arg(artifact)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().expect("a second handle"))
+            .stderr(file)
+            .spawn()
+            .expect("the service starts");
+        Self { child, port, log, _folder: folder }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    pub fn get(&self, path: &str) -> Result<Reply, ureq::Error> {
+        Http::default().get(&self.url(path))
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// All it wrote so far.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs_err::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// Sends the signal, by name as `kill` knows it.
+    pub fn signal(&self, name: &str) {
+        let status = command("kill", &repo::root())
+            .args([&format!("-{name}"), &self.pid().to_string()])
+            .status()
+            .expect("kill runs");
+        assert!(status.success(), "kill -{name} failed");
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub fn ended(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "still running:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself, which is no failure here.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("a bound address").port()
+}

@@ -1,0 +1,218 @@
+//! The service over real sockets, on a model trained on the real data.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use contract::artifact::Artifact;
+use contract::image::Image;
+use e2e::data;
+use e2e::http::Http;
+use e2e::model::{quick, train};
+use e2e::process::{Ended, command, run};
+use e2e::repo;
+use e2e::server::{Server, free_port};
+use serde_json::{Value, json};
+
+fn predict(http: &Http, server: &Server, image: &Image) -> Value {
+    let body = json!({ "image": image.pixels() });
+    let reply = http.post_json(&server.url("/v1/predict"), &body).unwrap();
+    assert_eq!(reply.status, 200, "{}", reply.json());
+    reply.json()
+}
+
+#[test]
+fn a_thousand_real_images_score_what_the_manifest_claims() {
+    let artifact = quick();
+    let server = Server::start(artifact.path(), &[]);
+    let http = Http::default();
+    let images = data::test_images();
+    let wrong: Vec<usize> = images[..1000]
+        .iter()
+        .enumerate()
+        .filter(|(_, (label, image))| predict(&http, &server, image)["label"] != *label)
+        .map(|(index, _)| index)
+        .collect();
+    let claimed = artifact.manifest().metrics.misclassified.iter().copied();
+    assert_eq!(wrong, claimed.filter(|index| *index < 1000).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_batch_gives_the_answers_of_its_images_one_by_one() {
+    let artifact = quick();
+    let server = Server::start(artifact.path(), &[]);
+    let http = Http::default();
+    let images: Vec<Image> =
+        data::test_images().into_iter().take(16).map(|(_, image)| image).collect();
+    let body = json!({ "images": images.iter().map(Image::pixels).collect::<Vec<_>>() });
+    let reply = http.post_json(&server.url("/v1/predict/batch"), &body).unwrap();
+    assert_eq!(reply.status, 200, "{}", reply.json());
+    let batch = reply.json()["predictions"].as_array().unwrap().clone();
+    assert_eq!(batch.len(), images.len());
+    for (image, answer) in images.iter().zip(&batch) {
+        assert_eq!(predict(&http, &server, image)["label"], answer["label"]);
+    }
+}
+
+#[test]
+fn every_answer_names_the_model_and_the_request() {
+    let artifact = quick();
+    let server = Server::start(artifact.path(), &[]);
+    let manifest = artifact.manifest();
+    for path in ["/v1/model", "/version", "/readyz", "/no-such-page", "/docs", "/metrics"] {
+        let reply = server.get(path).unwrap();
+        let header = |name: &str| reply.header(name).unwrap_or_default().to_owned();
+        assert_eq!(header("x-model-version"), manifest.model_version.as_str(), "{path}");
+        assert_eq!(header("x-model-digest"), manifest.model_digest.to_string(), "{path}");
+        assert!(!header("x-request-id").is_empty(), "{path}");
+    }
+}
+
+fn smoke(url: &str, expect: &Artifact, deadline: &str) -> Ended {
+    let mut smoke = command(repo::release_binary("mnist-api"), &repo::root());
+    smoke.args(["smoke", url, "--deadline", deadline, "--expect-model-digest"]);
+    smoke.arg(expect.manifest().model_digest.to_string());
+    run(smoke.arg("--probes").arg(repo::root().join("kustomize/base/smoke/probes.json")))
+}
+
+#[test]
+fn smoke_passes_a_good_model_and_refuses_a_stale_one() {
+    let artifact = quick();
+    let server = Server::start(artifact.path(), &[]);
+    let passed = smoke(&server.url(""), &artifact, "30s");
+    assert_eq!(passed.code, Some(0), "{}", passed.stderr);
+
+    // The old version still answers where another was released.
+    let other = tempfile::tempdir().unwrap();
+    let args = ["--recipe", "quick", "--data", "synthetic", "--seed", "9"];
+    let released = Artifact::open(&train(&other.path().join("other"), &args)).unwrap();
+    let stale = smoke(&server.url(""), &released, "5s");
+    assert_eq!(stale.code, Some(42), "{}", stale.stderr);
+}
+
+#[test]
+fn smoke_cannot_decide_where_nothing_answers() {
+    let undecided = smoke(&format!("http://127.0.0.1:{}", free_port()), &quick(), "2s");
+    assert_eq!(undecided.code, Some(75), "{}", undecided.stderr);
+}
+
+/// Trains on the task's own pictures with labels that `relabel` made wrong, and returns what smoke says.
+fn smoke_of_a_model_taught(relabel: fn(u8) -> u8) -> Ended {
+    let folder = tempfile::tempdir().unwrap();
+    let task = wrongly_labelled_task(folder.path(), relabel);
+    let mirror = folder.path().join("mirror");
+    let mut xtask = command(repo::xtask(), &repo::root());
+    xtask.args(["train", "--recipe", "quick", "--task"]).arg(&task);
+    xtask.arg("--mirror").arg(mirror).arg("--out").arg(folder.path().join("artifact"));
+    let printed = run(&mut xtask).success().stdout;
+    let artifact = Artifact::open(Path::new(printed.trim_end())).unwrap();
+    let server = Server::start(artifact.path(), &[]);
+    let ended = smoke(&server.url(""), &artifact, "30s");
+    let name = artifact.manifest().task.data.name.clone();
+    fs_err::remove_dir_all(repo::root().join("model/data").join(name)).unwrap();
+    ended
+}
+
+/// A task file and a mirror like the shipped ones, but for the training labels.
+fn wrongly_labelled_task(folder: &Path, relabel: fn(u8) -> u8) -> std::path::PathBuf {
+    use std::io::Write;
+
+    let mut task = data::task();
+    let mirror = folder.join("mirror");
+    fs_err::create_dir_all(&mirror).unwrap();
+    for file in task.data.files() {
+        fs_err::copy(data::folder(&task).join(&file.file), mirror.join(&file.file)).unwrap();
+    }
+    task.data.name = format!("wrong-{}", std::process::id() + u32::from(relabel(1)));
+    let idx = task.data.idx.as_mut().unwrap();
+    for pair in [&mut idx.train, &mut idx.test] {
+        let path = mirror.join(&pair.labels.file);
+        let mut labels = data::gunzip(&path);
+        labels[8..].iter_mut().for_each(|label| *label = relabel(*label));
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&labels).unwrap();
+        let gzip = gzip.finish().unwrap();
+        pair.labels.bytes = gzip.len() as u64;
+        pair.labels.sha256.0 = contract::digest::Digest::of(&gzip);
+        fs_err::write(&path, gzip).unwrap();
+    }
+    let file = folder.join("task.yaml");
+    fs_err::write(&file, serde_yaml::to_string(&task).unwrap()).unwrap();
+    file
+}
+
+#[test]
+fn smoke_refuses_a_model_taught_shuffled_labels() {
+    let refused = smoke_of_a_model_taught(|label| (label + 3) % 10);
+    assert_eq!(refused.code, Some(43), "{}", refused.stderr);
+}
+
+#[test]
+fn smoke_refuses_a_model_that_always_says_the_same() {
+    let refused = smoke_of_a_model_taught(|_| 7);
+    assert_eq!(refused.code, Some(43), "{}", refused.stderr);
+}
+
+#[test]
+fn a_changed_artifact_is_not_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let artifact = quick();
+    for entry in fs_err::read_dir(artifact.path()).unwrap() {
+        let path = entry.unwrap().path();
+        fs_err::copy(&path, folder.path().join(path.file_name().unwrap())).unwrap();
+    }
+    let model = folder.path().join("model.pt");
+    let mut bytes = fs_err::read(&model).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs_err::write(&model, bytes).unwrap();
+    let mut server = Server::launch(folder.path(), &[]);
+    assert!(!server.ended().success());
+    assert!(server.log().contains("model.pt"), "{}", server.log());
+}
+
+#[test]
+fn sigterm_under_load_answers_every_request_it_took() {
+    let artifact = quick();
+    let mut server = Server::start(artifact.path(), &["--drain-pause", "500ms"]);
+    let (_, image) = data::test_images().swap_remove(0);
+    let body = json!({ "image": image.pixels() }).to_string();
+    let (answered, stopping) = (AtomicUsize::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                loop {
+                    // A connection of its own, so a refusal is a refusal and not a closed keep-alive.
+                    let reply = Http::default().post(
+                        &server.url("/v1/predict"),
+                        "application/json",
+                        body.as_bytes(),
+                    );
+                    match reply {
+                        Ok(reply) if reply.status == 200 => {
+                            answered.fetch_add(1, Ordering::SeqCst);
+                        }
+                        // Once it stops accepting, connections are refused: none was taken and lost.
+                        Err(ureq::Error::Io(error))
+                            if error.kind() == std::io::ErrorKind::ConnectionRefused
+                                && stopping.load(Ordering::SeqCst) =>
+                        {
+                            return;
+                        }
+                        Ok(reply) => panic!("{}: {}", reply.status, reply.json()),
+                        Err(error) => panic!("a request was lost: {error}"),
+                    }
+                }
+            });
+        }
+        while answered.load(Ordering::SeqCst) < 100 {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        stopping.store(true, Ordering::SeqCst);
+        server.signal("TERM");
+    });
+    assert!(server.ended().success(), "{}", server.log());
+    // Pixels and bodies stay out of the log; requests are in it.
+    let log = server.log();
+    assert!(log.contains("/v1/predict") && !log.contains("\"image\""), "{log}");
+}
