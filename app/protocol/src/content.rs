@@ -1,0 +1,84 @@
+//! [`Content`]: what a body holds once it is parsed, and what it costs to go on from there.
+
+use contract::image::Image;
+use contract::task::Task;
+
+use crate::picture;
+use crate::problem::{Code, Refusal};
+
+/// The kinds of body the service reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MediaType {
+    Json,
+    Picture,
+    Multipart,
+}
+
+impl MediaType {
+    /// Of a `Content-Type` header; parameters such as `charset` are left to whoever needs them.
+    pub fn parse(header: Option<&str>) -> Result<Self, Refusal> {
+        let essence = header.unwrap_or("").split(';').next().unwrap_or("").trim();
+        match essence.to_ascii_lowercase().as_str() {
+            "application/json" => Ok(Self::Json),
+            "image/png" | "image/jpeg" => Ok(Self::Picture),
+            "multipart/form-data" => Ok(Self::Multipart),
+            _ => Err(Self::unsupported(header)),
+        }
+    }
+
+    pub fn unsupported(header: Option<&str>) -> Refusal {
+        let found = match header {
+            Some(found) => format!("`{}`", found.escape_debug()),
+            None => "no Content-Type".to_owned(),
+        };
+        Refusal::new(Code::UnsupportedMediaType, format!("this address does not read {found}"))
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    Image(Image),
+    /// Bytes of a PNG or JPEG, not looked at yet: decoding one can take a tenth of a second, so it
+    /// never happens where other requests wait.
+    Picture(Vec<u8>),
+}
+
+impl Content {
+    pub fn is_decoded(&self) -> bool {
+        matches!(self, Self::Image(_))
+    }
+
+    pub fn decode(self, task: &Task) -> Result<Image, Refusal> {
+        match self {
+            Self::Image(image) => Ok(image),
+            Self::Picture(bytes) => picture::decode(&bytes, task.input, task.picture),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_media_type_is_read_whatever_its_case_and_parameters() {
+        let check = |header, kind| assert_eq!(MediaType::parse(Some(header)).unwrap(), kind);
+        check("application/json; charset=utf-8", MediaType::Json);
+        check("Image/PNG", MediaType::Picture);
+        check("image/jpeg", MediaType::Picture);
+        check("multipart/form-data; boundary=x", MediaType::Multipart);
+    }
+
+    #[test]
+    fn anything_else_is_refused_by_name() {
+        let check = |header, part: &str| {
+            let refusal = MediaType::parse(header).unwrap_err();
+            assert_eq!(refusal.code, Code::UnsupportedMediaType);
+            assert!(refusal.detail.contains(part), "{refusal:?}");
+        };
+        check(None, "no Content-Type");
+        check(Some("application/x-www-form-urlencoded"), "`application/x-www-form-urlencoded`");
+        check(Some("image/gif"), "`image/gif`");
+        check(Some(""), "``");
+    }
+}

@@ -1,0 +1,232 @@
+//! [`Code`]: every way the service refuses, and [`Problem`], its body after RFC 9457.
+//!
+//! A detail is written for the caller: it never holds an internal path, a type name or the text of an
+//! error that the caller could not have caused.
+
+use serde::Serialize;
+
+pub const CONTENT_TYPE: &str = "application/problem+json";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Code {
+    MalformedJson,
+    MalformedRequest,
+    NotFound,
+    MethodNotAllowed,
+    RequestTimeout,
+    BodyTooLarge,
+    PictureTooLarge,
+    TooManyImages,
+    UnsupportedMediaType,
+    InvalidImage,
+    UnreadablePicture,
+    BlankPicture,
+    Overloaded,
+    Internal,
+    Unavailable,
+    DeadlineExceeded,
+}
+
+impl Code {
+    pub const ALL: [Self; 16] = [
+        Self::MalformedJson,
+        Self::MalformedRequest,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::RequestTimeout,
+        Self::BodyTooLarge,
+        Self::PictureTooLarge,
+        Self::TooManyImages,
+        Self::UnsupportedMediaType,
+        Self::InvalidImage,
+        Self::UnreadablePicture,
+        Self::BlankPicture,
+        Self::Overloaded,
+        Self::Internal,
+        Self::Unavailable,
+        Self::DeadlineExceeded,
+    ];
+
+    /// Stable: clients, alerts and logs match on it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MalformedJson => "malformed_json",
+            Self::MalformedRequest => "malformed_request",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::RequestTimeout => "request_timeout",
+            Self::BodyTooLarge => "body_too_large",
+            Self::PictureTooLarge => "picture_too_large",
+            Self::TooManyImages => "too_many_images",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::InvalidImage => "invalid_image",
+            Self::UnreadablePicture => "unreadable_picture",
+            Self::BlankPicture => "blank_picture",
+            Self::Overloaded => "overloaded",
+            Self::Internal => "internal",
+            Self::Unavailable => "unavailable",
+            Self::DeadlineExceeded => "deadline_exceeded",
+        }
+    }
+
+    pub fn status(self) -> u16 {
+        match self {
+            Self::MalformedJson | Self::MalformedRequest => 400,
+            Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::RequestTimeout => 408,
+            Self::BodyTooLarge | Self::PictureTooLarge | Self::TooManyImages => 413,
+            Self::UnsupportedMediaType => 415,
+            Self::InvalidImage | Self::UnreadablePicture | Self::BlankPicture => 422,
+            Self::Overloaded => 429,
+            Self::Internal => 500,
+            Self::Unavailable => 503,
+            Self::DeadlineExceeded => 504,
+        }
+    }
+
+    /// What went wrong in general; the documentation lists it beside the code.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::MalformedJson => "The body is not JSON",
+            Self::MalformedRequest => "The request cannot be read",
+            Self::NotFound => "There is nothing at this address",
+            Self::MethodNotAllowed => "This address does not answer that method",
+            Self::RequestTimeout => "The body did not arrive in time",
+            Self::BodyTooLarge => "The body is larger than the service accepts",
+            Self::PictureTooLarge => "The picture has more pixels than the service decodes",
+            Self::TooManyImages => "More images than fit into one batch",
+            Self::UnsupportedMediaType => "The body is of a kind the service does not read",
+            Self::InvalidImage => "The JSON does not describe an image of this model",
+            Self::UnreadablePicture => "The picture is not a readable PNG or JPEG",
+            Self::BlankPicture => "The picture shows nothing",
+            Self::Overloaded => "More requests are waiting than the service takes",
+            Self::Internal => "The service failed",
+            Self::Unavailable => "The service takes no requests right now",
+            Self::DeadlineExceeded => "No answer was found in time",
+        }
+    }
+
+    /// Seconds after which the same request may succeed; where none are given, it will not.
+    pub fn retry_after(self) -> Option<u32> {
+        match self {
+            Self::Overloaded => Some(1),
+            Self::Unavailable => Some(5),
+            _ => None,
+        }
+    }
+}
+
+/// A reason to refuse, before it is known which request it answers.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {detail}", .code.as_str())]
+pub struct Refusal {
+    pub code: Code,
+    pub detail: String,
+    /// The mistakes by their place in a JSON body; empty for anything else.
+    pub errors: Vec<Mistake>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Mistake {
+    /// RFC 6901.
+    pub pointer: String,
+    pub detail: String,
+}
+
+impl Refusal {
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), errors: Vec::new() }
+    }
+
+    pub fn at(code: Code, pointer: String, detail: String) -> Self {
+        let whole =
+            if pointer.is_empty() { detail.clone() } else { format!("{pointer}: {detail}") };
+        Self { code, detail: whole, errors: vec![Mistake { pointer, detail }] }
+    }
+
+    /// The same refusal, said of the value at `pointer`, unless a place is known already.
+    #[must_use]
+    pub fn located(self, pointer: &str) -> Self {
+        if self.errors.is_empty() {
+            Self::at(self.code, pointer.to_owned(), self.detail)
+        } else {
+            self
+        }
+    }
+
+    pub fn problem<'a>(&'a self, instance: &'a str, request_id: &'a str) -> Problem<'a> {
+        Problem {
+            r#type: format!("/docs#{}", self.code.as_str()),
+            title: self.code.title(),
+            status: self.code.status(),
+            detail: &self.detail,
+            instance,
+            code: self.code.as_str(),
+            request_id,
+            error: &self.detail,
+            errors: &self.errors,
+        }
+    }
+}
+
+/// RFC 9457, and beyond it `code`, `request_id`, `errors`, and `error` for clients of the Open
+/// Inference Protocol, who look nowhere else.
+#[derive(Debug, Serialize)]
+pub struct Problem<'a> {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    instance: &'a str,
+    code: &'static str,
+    request_id: &'a str,
+    error: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [Mistake],
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_code_has_a_name_of_its_own() {
+        let names: HashSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(names.len(), Code::ALL.len());
+    }
+
+    #[test]
+    fn only_what_may_pass_by_itself_is_worth_a_retry() {
+        for code in Code::ALL {
+            assert_eq!(
+                code.retry_after().is_some(),
+                matches!(code.status(), 429 | 503),
+                "{code:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_problem_says_the_same_to_clients_of_either_protocol() {
+        let refusal =
+            Refusal::at(Code::InvalidImage, "/image/3".to_owned(), "expected 28".to_owned());
+        let body = serde_json::to_value(refusal.problem("/v1/predict", "id-1")).unwrap();
+        assert_eq!(
+            body,
+            serde_json::json!({
+                "type": "/docs#invalid_image",
+                "title": "The JSON does not describe an image of this model",
+                "status": 422,
+                "detail": "/image/3: expected 28",
+                "instance": "/v1/predict",
+                "code": "invalid_image",
+                "request_id": "id-1",
+                "error": "/image/3: expected 28",
+                "errors": [{"pointer": "/image/3", "detail": "expected 28"}],
+            })
+        );
+    }
+}
