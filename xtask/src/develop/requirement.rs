@@ -107,7 +107,7 @@ impl Requirement {
     }
 
     pub(crate) fn venv_folder() -> PathBuf {
-        cache("venv-torch-2.13.0")
+        cache("venv/torch")
     }
 
     pub(crate) fn python() -> PathBuf {
