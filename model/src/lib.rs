@@ -1,1 +1,14 @@
-//! Placeholder.
+//! From labelled images to a trained classifier, and from its artifact to scores.
+//!
+//! The only package that names libtorch. It refuses to know HTTP, the network and Git: files are handed
+//! to it verified, and what it says of its training goes into a folder.
+
+pub mod augment;
+pub mod dataset;
+pub mod folders;
+pub mod idx;
+pub mod net;
+mod random;
+pub mod recipe;
+pub mod synthetic;
+pub mod training;

@@ -1,0 +1,243 @@
+//! [`Dataset`]: the images of a task, parted into what is trained on, what training is judged by, and
+//! the test set, which nothing reads before the model is final.
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use contract::digest::Digest;
+use contract::image::{Image, Shape};
+use contract::manifest::DataRecord;
+use contract::prediction::Label;
+use contract::task::{Generator, Task};
+use tch::{Kind, Tensor};
+
+use crate::folders::{self, FolderError};
+
+use crate::idx::{self, IdxError};
+use crate::random::{self, Random};
+use crate::synthetic::{self, Stream};
+
+#[derive(Debug)]
+pub struct Dataset {
+    /// The task's data name, or `synthetic-…`.
+    pub name: String,
+    /// Over pixels and labels as decoded, train before test; no part of it depends on the seed.
+    pub digest: Digest,
+    pub shape: Shape,
+    pub classes: usize,
+    pub train: Split,
+    pub validation: Split,
+    pub test: Split,
+}
+
+/// Where the images come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A folder with the IDX files of the task.
+    Idx(PathBuf),
+    /// The folders that the task names.
+    Folders,
+    /// The task's generator.
+    Synthetic,
+}
+
+/// How many of the training images validate instead, and which.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Holdout {
+    /// Of each class, rounded to whole images.
+    pub share: f64,
+    pub seed: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum DatasetError {
+    #[error(transparent)]
+    Idx(#[from] IdxError),
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    #[error("the task `{task}` names no {what}")]
+    NotNamed { task: String, what: &'static str },
+    #[error("{images} training images are too few to hold a share of {share} out of each class")]
+    TooFew { images: usize, share: f64 },
+}
+
+/// Enough for a classifier that does well on its own kind of pictures, drawn in about a second.
+const SYNTHETIC_TRAIN: usize = 30_000;
+const SYNTHETIC_TEST: usize = 5_000;
+/// Generated data is one data set, like a downloaded one: the seed of a training does not change it.
+const SYNTHETIC_SEED: u64 = 0;
+
+impl Dataset {
+    pub fn load(task: &Task, source: &Source, holdout: Holdout) -> Result<Self, DatasetError> {
+        let (name, train, test) = read(task, source)?;
+        Self::part(name, task.classes.len(), train, test, holdout)
+    }
+
+    fn part(
+        name: String,
+        classes: usize,
+        train: Split,
+        test: Split,
+        holdout: Holdout,
+    ) -> Result<Self, DatasetError> {
+        let digest = digest(&train, &test);
+        let (train_positions, validation_positions) = stratify(train.labels(), classes, holdout);
+        if train_positions.is_empty() || validation_positions.is_empty() {
+            return Err(DatasetError::TooFew { images: train.len(), share: holdout.share });
+        }
+        Ok(Self {
+            name,
+            digest,
+            shape: train.shape,
+            classes,
+            validation: train.select(&validation_positions),
+            train: train.select(&train_positions),
+            test,
+        })
+    }
+
+    pub fn record(&self) -> DataRecord {
+        DataRecord {
+            name: self.name.clone(),
+            digest: self.digest,
+            train: self.train.len(),
+            validation: self.validation.len(),
+            test: self.test.len(),
+        }
+    }
+}
+
+fn read(task: &Task, source: &Source) -> Result<(String, Split, Split), DatasetError> {
+    let not_named = |what| DatasetError::NotNamed { task: task.name.clone(), what };
+    let (shape, classes) = (task.input, task.classes.len());
+    match source {
+        Source::Idx(folder) => {
+            let files = task.data.idx.as_ref().ok_or_else(|| not_named("IDX files"))?;
+            let train = idx::read_pair(folder, &files.train, shape, classes)?;
+            let test = idx::read_pair(folder, &files.test, shape, classes)?;
+            Ok((task.data.name.clone(), train, test))
+        }
+        Source::Folders => {
+            let named = task.data.folders.as_ref().ok_or_else(|| not_named("folders"))?;
+            let read = |folder: &str| folders::read(folder.as_ref(), task);
+            Ok((task.data.name.clone(), read(&named.train)?, read(&named.test)?))
+        }
+        Source::Synthetic => {
+            let generator = task.data.synthetic.ok_or_else(|| not_named("generator"))?;
+            let train = draw(generator, shape, Stream::Train, SYNTHETIC_TRAIN);
+            let test = draw(generator, shape, Stream::Test, SYNTHETIC_TEST);
+            Ok((generator.data_name().to_owned(), train, test))
+        }
+    }
+}
+
+fn draw(generator: Generator, shape: Shape, stream: Stream, count: usize) -> Split {
+    let pictures = synthetic::draw(generator, shape, stream, count, SYNTHETIC_SEED);
+    let labels = pictures.labels.into_iter().map(Label::from).collect();
+    Split::new(shape, pictures.pixels, labels)
+}
+
+/// Positions to train on and positions to validate with, both ascending.
+fn stratify(labels: &[Label], classes: usize, holdout: Holdout) -> (Vec<usize>, Vec<usize>) {
+    let mut validation = Vec::new();
+    for class in 0..classes {
+        let mut members: Vec<usize> = (0..labels.len()).filter(|&i| labels[i] == class).collect();
+        let mut random = Random::new([holdout.seed, random::HOLDOUT, class as u64, 0]);
+        random.shuffle(&mut members);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of a count is between 0 and the count"
+        )]
+        let held_out = (members.len() as f64 * holdout.share).round() as usize;
+        validation.extend_from_slice(&members[..held_out.min(members.len())]);
+    }
+    validation.sort_unstable();
+    let mut is_held_out = vec![false; labels.len()];
+    for &i in &validation {
+        is_held_out[i] = true;
+    }
+    ((0..labels.len()).filter(|&i| !is_held_out[i]).collect(), validation)
+}
+
+fn digest(train: &Split, test: &Split) -> Digest {
+    let labels = |split: &Split| -> Vec<u8> {
+        // A task has at most a thousand classes.
+        split.labels.iter().flat_map(|&label| (label as u32).to_le_bytes()).collect()
+    };
+    let (train_labels, test_labels) = (labels(train), labels(test));
+    let all = train
+        .pixels
+        .as_slice()
+        .chain(&train_labels[..])
+        .chain(&test.pixels[..])
+        .chain(&test_labels[..]);
+    Digest::of_reader(all).expect("reading from memory cannot fail")
+}
+
+/// Images with their labels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Split {
+    shape: Shape,
+    pixels: Vec<u8>,
+    labels: Vec<Label>,
+}
+
+impl Split {
+    /// `pixels` holds one image of `shape` per label, each `[height][width][channels]`.
+    pub fn new(shape: Shape, pixels: Vec<u8>, labels: Vec<Label>) -> Self {
+        assert_eq!(pixels.len(), labels.len() * shape.len(), "one label per image");
+        Self { shape, pixels, labels }
+    }
+
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    pub fn labels(&self) -> &[Label] {
+        &self.labels
+    }
+
+    /// `[image][height][width][channels]`.
+    pub fn pixels(&self) -> &[u8] {
+        &self.pixels
+    }
+
+    pub fn images(&self) -> impl ExactSizeIterator<Item = Image> + '_ {
+        self.pixels
+            .chunks_exact(self.shape.len())
+            .map(|pixels| Image::new(self.shape, pixels).expect("a chunk of the shape's length"))
+    }
+
+    /// `[N, C, H, W]` bytes, channels last in memory.
+    pub fn pixels_tensor(&self) -> Tensor {
+        let Shape { height, width, channels } = self.shape;
+        let sizes = [self.len(), height, width, channels].map(|size| size as i64);
+        Tensor::from_slice(&self.pixels).view(sizes).permute([0, 3, 1, 2])
+    }
+
+    /// `[N]` 64-bit integers.
+    pub fn labels_tensor(&self) -> Tensor {
+        let labels: Vec<i64> = self.labels.iter().map(|&label| label as i64).collect();
+        Tensor::from_slice(&labels).to_kind(Kind::Int64)
+    }
+
+    /// The images at `positions`, in that order.
+    fn select(&self, positions: &[usize]) -> Self {
+        let size = self.shape.len();
+        let mut pixels = Vec::with_capacity(positions.len() * size);
+        for &i in positions {
+            pixels.extend_from_slice(&self.pixels[i * size..(i + 1) * size]);
+        }
+        let labels = positions.iter().map(|&i| self.labels[i]).collect();
+        Self { shape: self.shape, pixels, labels }
+    }
+}
