@@ -244,3 +244,92 @@ fn progress_bar(file: &RemoteFile) -> ProgressBar {
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         .with_message(file.file.clone())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// Serves `content` on loopback, at most `cut` bytes of it per request; returns the base URL.
+    fn mirror(content: &'static [u8], cut: usize) -> Mirror {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut request = [0; 4096];
+                let read = stream.read(&mut request).unwrap();
+                let request = String::from_utf8_lossy(&request[..read]).to_lowercase();
+                let from: usize = request
+                    .split_once("range: bytes=")
+                    .map_or(0, |(_, range)| range.split('-').next().unwrap().parse().unwrap());
+                let rest = &content[from..];
+                let status = if from > 0 { "206 Partial Content" } else { "200 OK" };
+                let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n", rest.len());
+                stream.write_all(head.as_bytes()).unwrap();
+                stream.write_all(&rest[..rest.len().min(cut)]).unwrap();
+            }
+        });
+        Mirror::from(url.as_str())
+    }
+
+    const CONTENT: &[u8] = b"what the file should hold";
+
+    fn file() -> RemoteFile {
+        RemoteFile {
+            file: "file.gz".to_owned(),
+            bytes: CONTENT.len() as u64,
+            sha256: contract::task::Sha256Hex(Digest::of(CONTENT)),
+        }
+    }
+
+    #[test]
+    fn a_download_cut_off_again_and_again_continues_where_it_stopped() {
+        let folder = tempfile::tempdir().unwrap();
+        fetch(&mirror(CONTENT, 7), &file(), folder.path()).unwrap();
+        assert_eq!(fs::read(folder.path().join("file.gz")).unwrap(), CONTENT);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
+    }
+
+    #[test]
+    fn half_a_file_of_an_earlier_run_is_continued() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(".file.gz.part"), &CONTENT[..10]).unwrap();
+        fetch(&mirror(CONTENT, 1000), &file(), folder.path()).unwrap();
+        assert_eq!(fs::read(folder.path().join("file.gz")).unwrap(), CONTENT);
+    }
+
+    #[test]
+    fn another_file_is_refused_with_what_was_expected_and_the_good_one_stays() {
+        let check = |wrong: &'static [u8]| {
+            let folder = tempfile::tempdir().unwrap();
+            let good = folder.path().join("file.gz");
+            fs::write(&good, CONTENT).unwrap();
+            let error = fetch(&mirror(wrong, 1000), &file(), folder.path()).unwrap_err();
+            assert!(matches!(error, DownloadError::Wrong(_)), "{error}");
+            for part in ["file.gz", "expected", "found"] {
+                assert!(error.to_string().contains(part), "{error}");
+            }
+            assert_eq!(fs::read(&good).unwrap(), CONTENT);
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no part of it is kept");
+        };
+        check(b"what the file should HOLD");
+        check(b"what the file should hold, and more than that");
+    }
+
+    #[test]
+    fn a_folder_is_a_mirror_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = tempfile::tempdir().unwrap();
+        let mirror = Mirror::Folder(source.path().to_owned());
+        let error = fetch(&mirror, &file(), folder.path()).unwrap_err();
+        assert!(matches!(error, DownloadError::Unavailable(_)), "{error}");
+        fs::write(source.path().join("file.gz"), &CONTENT[1..]).unwrap();
+        let error = fetch(&mirror, &file(), folder.path()).unwrap_err();
+        assert!(matches!(error, DownloadError::Wrong(_)), "{error}");
+        fs::write(source.path().join("file.gz"), CONTENT).unwrap();
+        fetch(&mirror, &file(), folder.path()).unwrap();
+        assert!(verify(&folder.path().join("file.gz"), &file()).unwrap().unwrap().is_ok());
+    }
+}
