@@ -1,5 +1,5 @@
-//! All randomness of a training: sequences that depend on their key and on nothing else, so that any
-//! epoch and any step can be repeated alone, on any machine.
+//! All randomness of a training and of generated pictures: sequences that depend on their key and on
+//! nothing else, so that any epoch, any step and any picture can be repeated alone, on any machine.
 //!
 //! libtorch's generator is left untouched: it is one global state, which cannot be written to a
 //! checkpoint and which two trainings in one process would share.
@@ -45,6 +45,16 @@ impl Random {
         low + (high - low) * self.unit()
     }
 
+    /// Bell-shaped with mean 0 and variance 1, never beyond ±3.5: a sum of four uniform values.
+    pub(crate) fn bell(&mut self) -> f32 {
+        let sum = self.unit() + self.unit() + self.unit() + self.unit();
+        (sum - 2.0) * 1.732_050_8
+    }
+
+    pub(crate) fn chance(&mut self, probability: f32) -> bool {
+        self.unit() < probability
+    }
+
     /// One of `0..n`.
     #[expect(clippy::cast_possible_truncation, reason = "the remainder is below n, a usize")]
     pub(crate) fn below(&mut self, n: usize) -> usize {
@@ -56,5 +66,27 @@ impl Random {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last + 1));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_algorithm_is_splitmix64() {
+        // Reference output of the authors' C code for the state 1234567.
+        let mut random = Random { state: 1_234_567 };
+        let expected = [6_457_827_717_110_365_317, 3_203_168_211_198_807_973];
+        assert_eq!([random.next(), random.next()], expected);
+    }
+
+    #[test]
+    fn bell_values_have_mean_0_and_variance_1() {
+        let mut random = Random::new([1, 2, 3, 4]);
+        let values: Vec<f32> = (0..100_000).map(|_| random.bell()).collect();
+        let mean = values.iter().sum::<f32>() / 1e5;
+        let variance = values.iter().map(|v| v * v).sum::<f32>() / 1e5;
+        assert!(mean.abs() < 0.02 && (variance - 1.0).abs() < 0.02, "{mean} {variance}");
     }
 }
