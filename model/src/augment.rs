@@ -1,7 +1,258 @@
-//! Changes to training images that keep their label.
+//! Changes to training images that keep their label: affine, elastic, erasing.
+//!
+//! Plain loops over one image at a time: its random numbers depend on the seed, the epoch and its
+//! position alone, so neither threads nor batches change what comes out.
 
+use contract::image::Shape;
 use serde::{Deserialize, Serialize};
 
+use crate::dataset::Split;
+use crate::random::{self, Random};
+
+/// Every amount is the most that is drawn, evenly around no change.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Augment {}
+pub struct Augment {
+    /// Degrees.
+    pub rotate: f32,
+    /// Share of the size.
+    pub scale: f32,
+    /// Share of the size by which height and width differ.
+    pub stretch: f32,
+    /// Sideways pixels per pixel of height.
+    pub shear: f32,
+    /// Pixels.
+    pub shift: f32,
+    /// Simard, Steinkraus and Platt, "Best practices for convolutional neural networks applied to
+    /// visual document analysis", 2003; displacements are drawn on a coarse grid and interpolated, which
+    /// costs less than their blurred field.
+    pub elastic: Elastic,
+    pub erase: Erase,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Elastic {
+    /// Pixels.
+    pub amplitude: f32,
+    /// Grid points along a side.
+    pub grid: usize,
+}
+
+impl Default for Elastic {
+    fn default() -> Self {
+        Self { amplitude: 0.0, grid: 5 }
+    }
+}
+
+/// Zhong et al., "Random erasing data augmentation", 2017: a rectangle turned black.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Erase {
+    pub probability: f32,
+    /// Longest side as a share of the image's.
+    pub side: f32,
+}
+
+impl Default for Erase {
+    fn default() -> Self {
+        Self { probability: 0.0, side: 0.3 }
+    }
+}
+
+const MAX_GRID: usize = 16;
+
+impl Augment {
+    pub fn mistakes(&self) -> Vec<String> {
+        let mut mistakes = Vec::new();
+        let fields = [
+            ("rotate", self.rotate, 180.0),
+            ("scale", self.scale, 0.9),
+            ("stretch", self.stretch, 0.9),
+            ("shear", self.shear, 2.0),
+            ("shift", self.shift, 512.0),
+            ("elastic.amplitude", self.elastic.amplitude, 512.0),
+            ("erase.probability", self.erase.probability, 1.0),
+            ("erase.side", self.erase.side, 1.0),
+        ];
+        for (field, value, most) in fields {
+            if !(0.0..=most).contains(&value) {
+                mistakes.push(format!("augment.{field}: {value} is not between 0 and {most}"));
+            }
+        }
+        if !(2..=MAX_GRID).contains(&self.elastic.grid) {
+            mistakes.push(format!(
+                "augment.elastic.grid: {} is not between 2 and {MAX_GRID}",
+                self.elastic.grid
+            ));
+        }
+        mistakes
+    }
+
+    fn moves(&self) -> bool {
+        let Self { rotate, scale, stretch, shear, shift, elastic, erase: _ } = self;
+        [rotate, scale, stretch, shear, shift, &elastic.amplitude]
+            .iter()
+            .any(|amount| **amount > 0.0)
+    }
+}
+
+/// Images of a batch and what their random numbers depend on.
+#[derive(Debug, Clone, Copy)]
+pub struct Batch<'a> {
+    pub images: &'a Split,
+    /// Which of them.
+    pub positions: &'a [usize],
+    pub seed: u64,
+    pub epoch: u32,
+}
+
+/// Pixels 0 to 255 of the batch, changed: `[image][height][width][channels]`.
+pub fn apply(augment: &Augment, batch: Batch<'_>) -> Vec<f32> {
+    let (pixels, shape) = (batch.images.pixels(), batch.images.shape());
+    let size = shape.len();
+    let mut out = vec![0.0; batch.positions.len() * size];
+    let mut sampler = Sampler::new(shape, augment.elastic.grid);
+    for (&position, out) in batch.positions.iter().zip(out.chunks_exact_mut(size)) {
+        let image = &pixels[position * size..(position + 1) * size];
+        let mut random =
+            Random::new([batch.seed, random::AUGMENT, u64::from(batch.epoch), position as u64]);
+        if augment.moves() {
+            sampler.field(augment, &mut random);
+            sampler.sample(image, out);
+        } else {
+            for (out, &pixel) in out.iter_mut().zip(image) {
+                *out = f32::from(pixel);
+            }
+        }
+        if augment.erase.probability > 0.0 && random.unit() < augment.erase.probability {
+            erase(out, shape, augment.erase.side, &mut random);
+        }
+    }
+    out
+}
+
+/// Where each pixel of a changed image is taken from, and the taking.
+struct Sampler {
+    shape: Shape,
+    grid: usize,
+    /// Displacements at the grid points, x and y.
+    points: Vec<[f32; 2]>,
+    /// The same interpolated to the height of one row.
+    row: Vec<[f32; 2]>,
+    /// Grid point left of each column, and how far right of it the column is.
+    columns: Vec<(usize, f32)>,
+    /// Rows of x and of y that pixels are taken from.
+    xs: Vec<f32>,
+    ys: Vec<f32>,
+}
+
+impl Sampler {
+    fn new(shape: Shape, grid: usize) -> Self {
+        let pixels = shape.height * shape.width;
+        Self {
+            shape,
+            grid,
+            points: vec![[0.0; 2]; grid * grid],
+            row: vec![[0.0; 2]; grid],
+            columns: (0..shape.width).map(|x| on_grid(x, shape.width, grid)).collect(),
+            xs: vec![0.0; pixels],
+            ys: vec![0.0; pixels],
+        }
+    }
+
+    fn field(&mut self, augment: &Augment, random: &mut Random) {
+        let Shape { height, width, .. } = self.shape;
+        let mut around_zero = |most: f32| random.within(-most, most);
+        let (sin, cos) = around_zero(augment.rotate).to_radians().sin_cos();
+        let (scale, stretch) = (around_zero(augment.scale), around_zero(augment.stretch));
+        // Divided: the field leads back from the changed image to the original.
+        let across = 1.0 / ((1.0 + scale) * (1.0 + stretch / 2.0));
+        let down = 1.0 / ((1.0 + scale) * (1.0 - stretch / 2.0));
+        let shear = around_zero(augment.shear);
+        let (left, up) = (around_zero(augment.shift), around_zero(augment.shift));
+        for point in &mut self.points {
+            let amplitude = augment.elastic.amplitude;
+            *point = [around_zero(amplitude), around_zero(amplitude)];
+        }
+        let (middle_x, middle_y) = ((width as f32 - 1.0) / 2.0, (height as f32 - 1.0) / 2.0);
+        let (a, b) = (cos * across, (shear * cos - sin) * across);
+        let (c, d) = (sin * down, (shear * sin + cos) * down);
+        for y in 0..height {
+            let (above, part) = on_grid(y, height, self.grid);
+            for (i, point) in self.row.iter_mut().enumerate() {
+                let (top, bottom) =
+                    (self.points[above * self.grid + i], self.points[(above + 1) * self.grid + i]);
+                *point = [0, 1].map(|axis| top[axis] + part * (bottom[axis] - top[axis]));
+            }
+            let dy = y as f32 - middle_y;
+            let rows = y * width..(y + 1) * width;
+            let (xs, ys) = (&mut self.xs[rows.clone()], &mut self.ys[rows]);
+            for (x, &(before, part)) in self.columns.iter().enumerate() {
+                let (left_point, right_point) = (self.row[before], self.row[before + 1]);
+                let [ex, ey] = [0, 1]
+                    .map(|axis| left_point[axis] + part * (right_point[axis] - left_point[axis]));
+                let dx = x as f32 - middle_x;
+                xs[x] = a * dx + b * dy + middle_x + left + ex;
+                ys[x] = c * dx + d * dy + middle_y + up + ey;
+            }
+        }
+    }
+
+    /// Bilinear; beyond the border, the border's pixels go on.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "coordinates are clamped to the image first"
+    )]
+    fn sample(&self, image: &[u8], out: &mut [f32]) {
+        let Shape { height, width, channels } = self.shape;
+        let (last_x, last_y) = (width as f32 - 1.0, height as f32 - 1.0);
+        let places = self.xs.iter().zip(&self.ys);
+        for ((&x, &y), out) in places.zip(out.chunks_exact_mut(channels)) {
+            let (x, y) = (x.clamp(0.0, last_x), y.clamp(0.0, last_y));
+            let (left, top) = (x as usize, y as usize);
+            let (right, bottom) = ((left + 1).min(width - 1), (top + 1).min(height - 1));
+            let (part_x, part_y) = (x - left as f32, y - top as f32);
+            for (channel, out) in out.iter_mut().enumerate() {
+                let pixel =
+                    |y: usize, x: usize| f32::from(image[(y * width + x) * channels + channel]);
+                let above = pixel(top, left) + part_x * (pixel(top, right) - pixel(top, left));
+                let below =
+                    pixel(bottom, left) + part_x * (pixel(bottom, right) - pixel(bottom, left));
+                *out = above + part_y * (below - above);
+            }
+        }
+    }
+}
+
+/// The grid point at or before position `i` of `side`, and the way to the next one as a share.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "positions are not negative"
+)]
+fn on_grid(i: usize, side: usize, grid: usize) -> (usize, f32) {
+    let at = i as f32 * (grid - 1) as f32 / (side - 1) as f32;
+    let before = (at as usize).min(grid - 2);
+    (before, at - before as f32)
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share of a side is between 0 and the side"
+)]
+fn erase(image: &mut [f32], shape: Shape, side: f32, random: &mut Random) {
+    let Shape { height, width, channels } = shape;
+    let mut place = |whole: usize| {
+        let length = (whole as f32 * side * random.within(0.3, 1.0)) as usize;
+        let start = random.below(whole - length.min(whole - 1));
+        start..start + length
+    };
+    let (rows, columns) = (place(height), place(width));
+    for y in rows {
+        image[(y * width + columns.start) * channels..(y * width + columns.end) * channels]
+            .fill(0.0);
+    }
+}

@@ -147,9 +147,18 @@ struct Block {
     running_var: Tensor,
 }
 
-/// PyTorch's defaults, which are those of Ioffe and Szegedy, 2015.
-const BATCH_NORM_MOMENTUM: f64 = 0.1;
-const BATCH_NORM_EPSILON: f64 = 1e-5;
+/// PyTorch's default.
+const EPSILON: f64 = 1e-5;
+
+/// By what batch norm normalises.
+#[derive(Clone, Copy)]
+enum Statistics {
+    /// Mean and variance of the images at hand.
+    Own,
+    Measured,
+    /// Those of the images at hand, which also become this share of the measured ones.
+    MeasuredWithShare(f64),
+}
 
 #[derive(Debug, thiserror::Error)]
 #[error("the net leaves nothing of a {shape} image")]
@@ -210,29 +219,65 @@ impl Net {
         }
     }
 
-    /// `[N, C, H, W]`, normalised, to logits `[N, classes]`.
+    /// `[N, C, H, W]`, normalised, to logits `[N, classes]`. Training normalises by the images at hand
+    /// and changes nothing; otherwise the statistics of [`Net::measure`] are used.
     pub fn forward_t(&self, images: &Tensor, train: bool) -> Tensor {
+        self.forward(images, if train { Statistics::Own } else { Statistics::Measured })
+    }
+
+    /// Sets the statistics of batch norm to the mean over these batches, for the weights as they are
+    /// now: Wu and Johnson, "Rethinking 'batch' in batch norm", 2021, section 3.2. The usual running
+    /// averages lag behind the weights, and know nothing of averaged weights.
+    pub fn measure(&self, batches: impl IntoIterator<Item = Tensor>) {
+        tch::no_grad(|| {
+            for (i, images) in batches.into_iter().enumerate() {
+                let _ = self.forward(&images, Statistics::MeasuredWithShare(1.0 / (i + 1) as f64));
+            }
+        });
+    }
+
+    fn forward(&self, images: &Tensor, statistics: Statistics) -> Tensor {
         let mut x = images.shallow_clone();
         for block in &self.blocks {
             let BlockConfig { stride, pool, .. } = block.config;
             let padding = block.config.padding();
             let none: Option<&Tensor> = None;
             x = x.conv2d(&block.conv, none, [stride, stride], [padding, padding], [1, 1], 1);
-            x = x
-                .batch_norm(
-                    Some(&block.gain),
-                    Some(&block.bias),
-                    Some(&block.running_mean),
-                    Some(&block.running_var),
-                    train,
-                    BATCH_NORM_MOMENTUM,
-                    BATCH_NORM_EPSILON,
-                    false,
-                )
-                .relu_();
+            let (mean, var) = (Some(&block.running_mean), Some(&block.running_var));
+            let (mean, var, train, share) = match statistics {
+                Statistics::Own => (None, None, true, 0.0),
+                Statistics::Measured => (mean, var, false, 0.0),
+                Statistics::MeasuredWithShare(share) => (mean, var, true, share),
+            };
+            let (gain, bias) = (Some(&block.gain), Some(&block.bias));
+            x = x.batch_norm(gain, bias, mean, var, train, share, EPSILON, false).relu_();
             x = max_pool(x, pool);
         }
         head(&x, self.head, &self.weight, &self.bias)
+    }
+
+    /// The same variables for another thread.
+    pub(crate) fn share(&self) -> Self {
+        let share = |block: &Block| Block {
+            config: block.config,
+            conv: block.conv.shallow_clone(),
+            gain: block.gain.shallow_clone(),
+            bias: block.bias.shallow_clone(),
+            running_mean: block.running_mean.shallow_clone(),
+            running_var: block.running_var.shallow_clone(),
+        };
+        Self {
+            blocks: self.blocks.iter().map(share).collect(),
+            head: self.head,
+            weight: self.weight.shallow_clone(),
+            bias: self.bias.shallow_clone(),
+        }
+    }
+
+    /// What training changes, in the order of the layers.
+    pub(crate) fn trainable(&self) -> Vec<Tensor> {
+        let blocks = self.blocks.iter().flat_map(|block| [&block.conv, &block.gain, &block.bias]);
+        blocks.chain([&self.weight, &self.bias]).map(Tensor::shallow_clone).collect()
     }
 
     /// The function of [`Net::forward_t`] without training, batch norm made part of the convolutions:
@@ -240,7 +285,7 @@ impl Net {
     pub fn folded(&self) -> Folded {
         let blocks = tch::no_grad(|| {
             let fold = |block: &Block| {
-                let scale = &block.gain / (&block.running_var + BATCH_NORM_EPSILON).sqrt();
+                let scale = &block.gain / (&block.running_var + EPSILON).sqrt();
                 FoldedBlock {
                     config: block.config,
                     weight: (&block.conv * scale.view([-1, 1, 1, 1])).detach(),

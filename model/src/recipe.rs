@@ -12,7 +12,13 @@ use crate::net::NetConfig;
 pub struct Recipe {
     pub net: NetConfig,
     pub epochs: u32,
+    /// Images per step.
     pub batch: usize,
+    /// Images that are computed together on one thread and share the statistics of batch norm: Hoffer
+    /// et al., "Train longer, generalize better", 2017. A divisor of `batch`. So many threads can work
+    /// at a step, and how many do changes nothing.
+    #[serde(default = "sixty_four")]
+    pub ghost_batch: usize,
     #[serde(default)]
     pub optimiser: Optimiser,
     pub schedule: Schedule,
@@ -28,6 +34,10 @@ pub struct Recipe {
     /// Share of the training images that validates instead.
     #[serde(default = "a_twentieth")]
     pub validation: f64,
+}
+
+fn sixty_four() -> usize {
+    64
 }
 
 fn a_twentieth() -> f64 {
@@ -127,7 +137,12 @@ impl Recipe {
             }
         };
         demand(self.epochs > 0, "epochs: at least 1");
-        demand(self.batch > 1, "batch: batch norm needs at least 2 images");
+        demand(self.ghost_batch > 1, "ghost_batch: batch norm needs at least 2 images");
+        demand(
+            self.batch > 0 && self.batch.is_multiple_of(self.ghost_batch.max(1)),
+            "batch: must be a multiple of `ghost_batch`",
+        );
+        mistakes.extend(self.augment.mistakes());
         mistakes
     }
 }

@@ -1,43 +1,298 @@
-//! From a [`Recipe`] and a [`Dataset`] to a trained net.
+//! From a [`Recipe`] and a [`Dataset`] to a trained net, one step at a time.
+//!
+//! What a step does depends on the state before it and on nothing else: a [`Trainer`] restored from a
+//! checkpoint goes on bit for bit like the one that wrote it. The test set is not read here.
 
+mod optimiser;
+mod worker;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
+use tch::{Device, Tensor, no_grad};
 
-use crate::net::Net;
-use crate::recipe::Recipe;
+use crate::dataset::Dataset;
+use crate::net::{Net, NothingLeft};
+use crate::random::{self, Random};
+use crate::recipe::{Average, Recipe};
+use contract::task::Normalisation;
+use optimiser::Parameter;
+use worker::{Job, Outcome, Workers};
 
-/// The test set was not read to make this.
-#[derive(Debug)]
-pub struct Trained {
-    pub net: Net,
-    /// The variables of `net` by name, on the CPU: what `weights.safetensors` holds.
-    pub vars: VarStore,
+/// What, besides the data, decides which weights come out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
     pub recipe: Recipe,
     /// `quick`, `release`, or the stem of the recipe's file.
     pub recipe_name: String,
+    pub normalisation: Normalisation,
     pub seed: u64,
     pub threads: usize,
-    pub device: String,
+    pub device: Device,
+}
+
+#[derive(Debug)]
+pub struct Trained {
+    pub plan: Plan,
+    pub net: Net,
+    /// The variables of `net` by name, on the CPU: what `weights.safetensors` holds.
+    pub vars: VarStore,
     pub epochs: Vec<Epoch>,
     pub parameters: usize,
-    /// Wall-clock seconds from the first step to the last, interruptions left out.
+    /// Wall-clock seconds spent in steps, interruptions left out.
     pub seconds: f64,
-    /// RFC 3339 in UTC.
-    pub finished_at: String,
+    pub finished_at: Timestamp,
 }
 
 /// One line of `metrics.jsonl` and one point of the learning curves.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Epoch {
     /// From 1.
     pub epoch: u32,
-    /// Mean over the steps of the epoch, with augmentation and smoothing.
+    /// Mean over the epoch's images, as augmented, with label smoothing.
     pub train_loss: f64,
     pub train_accuracy: f64,
-    /// Of the averaged weights, where the recipe averages. Mean negative log-likelihood in nats.
+    /// Of the averaged weights where the recipe averages. Mean negative log-likelihood in nats.
     pub validation_loss: f64,
     pub validation_accuracy: f64,
     pub learning_rate: f64,
     /// Since training began, interruptions left out.
     pub seconds: f64,
+    /// When the epoch ended, in milliseconds since 1970.
+    pub timestamp: i64,
+}
+
+/// How far a training is: all of its state that is not a tensor.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Progress {
+    /// Steps taken.
+    pub step: usize,
+    pub epochs: Vec<Epoch>,
+    pub seconds: f64,
+    /// Within the current epoch.
+    loss_sum: f64,
+    correct: i64,
+    images: usize,
+}
+
+impl Progress {
+    /// Mean training loss so far in the current epoch; 0 before its first step.
+    pub fn loss(&self) -> f64 {
+        if self.images == 0 { 0.0 } else { self.loss_sum / self.images as f64 }
+    }
+
+    pub fn accuracy(&self) -> f64 {
+        if self.images == 0 { 0.0 } else { self.correct as f64 / self.images as f64 }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum TrainingError {
+    #[error(transparent)]
+    Net(#[from] NothingLeft),
+    #[error(
+        "training diverged: the loss was {loss} at step {step}; no model was saved\n\nhint: a lower `schedule.peak` in the recipe"
+    )]
+    Diverged { step: usize, loss: f64 },
+    #[error("the checkpoint does not fit this training: {0}")]
+    Checkpoint(String),
+    #[error("a thread of the trainer ended; its message is above")]
+    Worker,
+}
+
+pub struct Trainer {
+    plan: Plan,
+    dataset: Arc<Dataset>,
+    vars: VarStore,
+    net: Net,
+    parameters: Vec<Parameter>,
+    average: Option<(VarStore, Net)>,
+    workers: Workers,
+    steps_per_epoch: usize,
+    progress: Progress,
+    /// Of the current epoch, once computed.
+    order: Option<Vec<usize>>,
+}
+
+/// Training images that batch norm's statistics are measured on before a validation.
+const MEASURED: usize = 2048;
+
+impl Trainer {
+    /// From here on every libtorch operation of the process runs on the thread that calls it.
+    pub fn new(plan: Plan, dataset: Arc<Dataset>) -> Result<Self, TrainingError> {
+        tch::set_num_threads(1);
+        let (vars, mut net) = build(&plan, &dataset)?;
+        net.initialise(plan.seed);
+        let average = match plan.recipe.average {
+            Some(_) => Some(build(&plan, &dataset)?),
+            None => None,
+        };
+        let optimiser = plan.recipe.optimiser;
+        let parameters =
+            net.trainable().into_iter().map(|value| Parameter::new(value, optimiser)).collect();
+        let judged = average.as_ref().map_or(&net, |(_, net)| net);
+        Ok(Self {
+            workers: Workers::start(&plan, &dataset, &net, judged),
+            vars,
+            net,
+            parameters,
+            average,
+            steps_per_epoch: (dataset.train.len() / plan.recipe.batch).max(1),
+            progress: Progress::default(),
+            order: None,
+            dataset,
+            plan,
+        })
+    }
+
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    pub fn steps(&self) -> usize {
+        self.steps_per_epoch * self.plan.recipe.epochs as usize
+    }
+
+    pub fn steps_per_epoch(&self) -> usize {
+        self.steps_per_epoch
+    }
+
+    pub fn is_finished(&self) -> bool {
+        self.progress.step >= self.steps()
+    }
+
+    /// Takes one step; the last of an epoch also validates and returns how the epoch went.
+    pub fn step(&mut self) -> Result<Option<Epoch>, TrainingError> {
+        let began = Instant::now();
+        let step = self.progress.step;
+        let rate = self.plan.recipe.schedule.rate(step, self.steps());
+        let (epoch, positions) = self.batch();
+        let count = positions.len();
+        let jobs = positions
+            .chunks(self.plan.recipe.ghost_batch)
+            .map(|part| Job::Train { positions: part.to_vec(), epoch, batch: count });
+        let outcome = self.workers.run(jobs)?;
+        let loss = outcome.loss / count as f64;
+        if !loss.is_finite() {
+            return Err(TrainingError::Diverged { step, loss });
+        }
+        let optimiser = self.plan.recipe.optimiser;
+        optimiser::update(optimiser, &mut self.parameters, &outcome.gradients, rate, step);
+        self.average_in(step);
+
+        self.progress.loss_sum += outcome.loss;
+        self.progress.correct += outcome.correct;
+        self.progress.images += count;
+        self.progress.step += 1;
+        let ends_epoch = self.progress.step.is_multiple_of(self.steps_per_epoch);
+        let validated = if ends_epoch { Some(self.validate()?) } else { None };
+        self.progress.seconds += began.elapsed().as_secs_f64();
+        Ok(validated.map(|outcome| self.end_epoch(rate, &outcome)))
+    }
+
+    /// The epoch, from 0, and the positions of the next step's images.
+    fn batch(&mut self) -> (u32, Vec<usize>) {
+        let epoch = self.progress.step / self.steps_per_epoch;
+        let within = self.progress.step % self.steps_per_epoch;
+        let epoch = u32::try_from(epoch).expect("a recipe counts its epochs in 32 bits");
+        let images = self.dataset.train.len();
+        if within == 0 {
+            self.order = None;
+        }
+        let seed = self.plan.seed;
+        let order = self.order.get_or_insert_with(|| {
+            let mut order: Vec<usize> = (0..images).collect();
+            Random::new([seed, random::ORDER, u64::from(epoch), 0]).shuffle(&mut order);
+            order
+        });
+        let first = within * self.plan.recipe.batch;
+        (epoch, order[first..(first + self.plan.recipe.batch).min(images)].to_vec())
+    }
+
+    fn average_in(&mut self, step: usize) {
+        let steps = self.steps() as f64;
+        let (Some(Average { decay, from }), Some((_, average))) =
+            (self.plan.recipe.average, &self.average)
+        else {
+            return;
+        };
+        let counted = (step + 1) as f64 - from * steps;
+        // At first nearly the mean of all weights so far, so that the start is soon forgotten.
+        let keep = if counted <= 0.0 { 0.0 } else { decay.min(counted / (counted + 10.0)) };
+        no_grad(|| {
+            for (mut mean, parameter) in average.trainable().into_iter().zip(&self.parameters) {
+                let _ = mean.lerp_(&parameter.value, 1.0 - keep);
+            }
+        });
+    }
+
+    fn end_epoch(&mut self, learning_rate: f64, validated: &Outcome) -> Epoch {
+        let validation = self.dataset.validation.len() as f64;
+        let epoch = Epoch {
+            epoch: u32::try_from(self.progress.epochs.len() + 1).unwrap_or(u32::MAX),
+            train_loss: self.progress.loss(),
+            train_accuracy: self.progress.accuracy(),
+            validation_loss: validated.loss / validation,
+            validation_accuracy: validated.correct as f64 / validation,
+            learning_rate,
+            seconds: self.progress.seconds,
+            timestamp: Timestamp::now().as_millisecond(),
+        };
+        self.progress.epochs.push(epoch);
+        (self.progress.loss_sum, self.progress.correct, self.progress.images) = (0.0, 0, 0);
+        epoch
+    }
+
+    fn validate(&self) -> Result<Outcome, TrainingError> {
+        let judged = self.average.as_ref().map_or(&self.net, |(_, net)| net);
+        judged.measure(self.typical_batches());
+        let positions: Vec<usize> = (0..self.dataset.validation.len()).collect();
+        let parts = positions.chunks(JUDGED_AT_ONCE);
+        self.workers.run(parts.map(|part| Job::Judge { positions: part.to_vec() }))
+    }
+
+    /// Training images as training sees them, always the same ones.
+    fn typical_batches(&self) -> impl Iterator<Item = Tensor> {
+        let images = &self.dataset.train;
+        let positions: Vec<usize> = (0..images.len().min(MEASURED)).collect();
+        let size = self.plan.recipe.ghost_batch.max(JUDGED_AT_ONCE);
+        let batches: Vec<Vec<usize>> = positions.chunks(size).map(<[usize]>::to_vec).collect();
+        batches.into_iter().map(|positions| {
+            let augment = &self.plan.recipe.augment;
+            worker::images(images, &positions, augment, self.plan.seed, u32::MAX, &self.plan)
+        })
+    }
+
+    /// The final weights: the averaged ones where the recipe averages.
+    pub fn finish(self) -> Trained {
+        let parameters = self.parameters.iter().map(|parameter| parameter.value.numel()).sum();
+        let (mut vars, net) = self.average.unwrap_or((self.vars, self.net));
+        vars.set_device(Device::Cpu);
+        let timestamp = self.progress.epochs.last().map(|epoch| epoch.timestamp);
+        Trained {
+            plan: self.plan,
+            net,
+            vars,
+            parameters,
+            seconds: self.progress.seconds,
+            finished_at: timestamp
+                .and_then(|milliseconds| Timestamp::from_millisecond(milliseconds).ok())
+                .unwrap_or_else(Timestamp::now),
+            epochs: self.progress.epochs,
+        }
+    }
+}
+
+/// Few enough for the activations to stay in a core's cache.
+const JUDGED_AT_ONCE: usize = 128;
+
+fn build(plan: &Plan, dataset: &Dataset) -> Result<(VarStore, Net), TrainingError> {
+    let vars = VarStore::new(plan.device);
+    let net = Net::new(&vars.root(), dataset.shape, dataset.classes, &plan.recipe.net)?;
+    Ok((vars, net))
 }
