@@ -3,12 +3,19 @@
 //! The only package that names libtorch. It refuses to know HTTP, the network and Git: files are handed
 //! to it verified, and what it says of its training goes into a folder.
 
+pub mod artifact;
 pub mod augment;
+pub mod bench;
+pub mod card;
+pub mod classifier;
 pub mod dataset;
+pub mod evaluation;
 pub mod folders;
 pub mod idx;
 pub mod net;
+pub mod plots;
 mod random;
 pub mod recipe;
 pub mod synthetic;
+pub mod trace;
 pub mod training;

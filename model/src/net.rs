@@ -6,7 +6,7 @@
 use contract::image::Shape;
 use contract::task::Normalisation;
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor, nn};
+use tch::{Device, Kind, Tensor, nn};
 
 use crate::random::{self, Random};
 
@@ -111,20 +111,38 @@ impl BlockConfig {
     }
 }
 
-/// `(pixel / 255 - mean) / std`, as a task writes it: `[N, C, H, W]` of 0 to 255 to what [`Net`] reads.
-/// The one place where pixels are normalised, for training and for the traced model alike.
+/// `(pixel / 255 - mean) / std`, as a task writes it. The one place where pixels are normalised, for
+/// training and for the traced model alike.
+#[derive(Debug)]
+pub struct Normaliser {
+    scale: Tensor,
+    shift: Tensor,
+}
+
+impl Normaliser {
+    /// Must be made before a trace begins: a tensor filled from Rust in a trace is recorded as an empty one.
+    pub fn new(normalisation: &Normalisation, device: Device) -> Self {
+        let channels = normalisation.mean.len() as i64;
+        let per_channel = |values: Vec<f32>| {
+            Tensor::from_slice(&values).view([1, channels, 1, 1]).to_device(device)
+        };
+        let pairs = || normalisation.mean.iter().zip(&normalisation.std);
+        #[expect(clippy::cast_possible_truncation, reason = "pixels are computed with as f32")]
+        Self {
+            scale: per_channel(pairs().map(|(_, std)| (1.0 / (255.0 * std)) as f32).collect()),
+            shift: per_channel(pairs().map(|(mean, std)| (-mean / std) as f32).collect()),
+        }
+    }
+
+    /// `[N, C, H, W]` of 0 to 255 to what [`Net`] reads.
+    pub fn apply(&self, pixels: &Tensor) -> Tensor {
+        pixels.to_kind(Kind::Float) * &self.scale + &self.shift
+    }
+}
+
+/// [`Normaliser`] for one use.
 pub fn normalise(pixels: &Tensor, normalisation: &Normalisation) -> Tensor {
-    let channels = normalisation.mean.len() as i64;
-    let per_channel = |values: Vec<f32>| {
-        Tensor::from_slice(&values).view([1, channels, 1, 1]).to_device(pixels.device())
-    };
-    let pairs = || normalisation.mean.iter().zip(&normalisation.std);
-    #[expect(clippy::cast_possible_truncation, reason = "pixels are computed with as f32")]
-    let (scale, shift) = (
-        per_channel(pairs().map(|(_, std)| (1.0 / (255.0 * std)) as f32).collect()),
-        per_channel(pairs().map(|(mean, std)| (-mean / std) as f32).collect()),
-    );
-    pixels.to_kind(Kind::Float) * scale + shift
+    Normaliser::new(normalisation, pixels.device()).apply(pixels)
 }
 
 #[derive(Debug)]

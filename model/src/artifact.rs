@@ -1,0 +1,228 @@
+//! Writes an artifact folder. It appears whole or not at all, and every figure in it was measured on the
+//! very file that will serve: the traced module, loaded back.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use contract::artifact::{CARD, EVALUATION, MANIFEST, METRICS, MODEL, WEIGHTS};
+use contract::atomic::AtomicDir;
+use contract::digest::Digest;
+use contract::evaluation::{Evaluation, InvalidEvaluation};
+use contract::manifest::{Latency, Manifest, ModelVersion, SCHEMA, SourceRecord, TrainingRecord};
+use contract::prediction::Prediction;
+use contract::task::Task;
+use safetensors::SafeTensorError;
+use safetensors::tensor::{Dtype, TensorView};
+use tch::nn::VarStore;
+use tch::{Kind, TchError, Tensor};
+
+use crate::classifier::{InferenceError, Module};
+use crate::dataset::Dataset;
+use crate::training::Trained;
+use crate::{bench, card, evaluation, plots, trace};
+
+/// The only version that this version of tch builds with.
+const LIBTORCH: &str = "2.13.0";
+const WORST_MISTAKES: usize = 36;
+const LATENCY_TIME: Duration = Duration::from_millis(60);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// This folder, replaced if it is there.
+    Folder(PathBuf),
+    /// `<data>-<model version>` in this folder.
+    Within(PathBuf),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    #[error("the artifact could not be written")]
+    File(#[from] io::Error),
+    #[error("the weights could not be written")]
+    Weights(#[from] SafeTensorError),
+    #[error("a weight is not a 32-bit float: `{0}`")]
+    Kind(String),
+    #[error("the net could not be traced")]
+    Trace(#[from] TchError),
+    #[error("the traced model does not work; no artifact was written")]
+    Inference(#[from] InferenceError),
+    #[error("the test set is no test")]
+    Evaluation(#[from] InvalidEvaluation),
+    #[error("a record could not be written as JSON")]
+    Json(#[from] serde_json::Error),
+}
+
+/// Evaluates on the test set and writes everything; returns the folder.
+pub fn write(
+    trained: &Trained,
+    task: &Task,
+    dataset: &Dataset,
+    source: SourceRecord,
+    destination: &Destination,
+) -> Result<PathBuf, WriteError> {
+    let (tensors, weights) = weights(&trained.vars)?;
+    let model_digest = Digest::of(&weights);
+    let model_version = ModelVersion::of(&model_digest);
+    let path = match destination {
+        Destination::Folder(path) => path.clone(),
+        Destination::Within(folder) => folder.join(format!("{}-{model_version}", dataset.name)),
+    };
+    let mut folder = Folder { dir: AtomicDir::create(&path)?, files: BTreeMap::new() };
+    folder.add(WEIGHTS, &weights)?;
+    let model = folder.dir.path().join(MODEL);
+    trace::trace(&trained.net.folded(), task)?.save(&model)?;
+    folder.record(MODEL)?;
+
+    let module = Module::load(&model, task.input, task.classes.len())?;
+    let measured = Measured::of(&module, task, dataset)?;
+    folder.add(EVALUATION, &serde_json::to_vec(&measured.evaluation)?)?;
+    let mut metrics = Vec::new();
+    for epoch in &trained.epochs {
+        serde_json::to_writer(&mut metrics, epoch)?;
+        metrics.push(b'\n');
+    }
+    folder.add(METRICS, &metrics)?;
+
+    let mut manifest = Manifest {
+        schema: SCHEMA,
+        model_version,
+        model_digest,
+        task: task.clone(),
+        data: dataset.record(),
+        training: training_record(trained)?,
+        source,
+        libtorch: LIBTORCH.to_owned(),
+        metrics: evaluation::metrics(
+            &task.classes,
+            &measured.evaluation,
+            &measured.predictions,
+            measured.validation_accuracy,
+        ),
+        baseline: evaluation::baseline(task.classes.len(), &dataset.test, &measured.predictions),
+        latency: latency(&module)?,
+        tensors,
+        files: BTreeMap::new(),
+    };
+    draw(&mut folder, trained, dataset, &manifest, &measured.predictions)?;
+    folder.add(CARD, card::card(&manifest).as_bytes())?;
+    manifest.files = folder.files;
+    // Not among its own files, so it is written past `add`.
+    let mut json = serde_json::to_vec_pretty(&manifest)?;
+    json.push(b'\n');
+    fs_err::write(folder.dir.path().join(MANIFEST), json)?;
+    folder.dir.commit()?;
+    Ok(path)
+}
+
+struct Folder {
+    dir: AtomicDir,
+    files: BTreeMap<String, Digest>,
+}
+
+impl Folder {
+    fn add(&mut self, name: &str, content: &[u8]) -> io::Result<()> {
+        fs_err::write(self.dir.path().join(name), content)?;
+        self.record(name)
+    }
+
+    fn record(&mut self, name: &str) -> io::Result<()> {
+        let digest = Digest::of_file(&self.dir.path().join(name))?;
+        self.files.insert(name.to_owned(), digest);
+        Ok(())
+    }
+}
+
+type Shapes = BTreeMap<String, Vec<usize>>;
+
+/// The same variables give the same bytes: sorted by name, no metadata.
+fn weights(vars: &VarStore) -> Result<(Shapes, Vec<u8>), WriteError> {
+    let mut tensors = BTreeMap::new();
+    for (name, tensor) in vars.variables() {
+        let shape = tensor.size().into_iter().map(|size| usize::try_from(size).unwrap_or(0));
+        let shape: Vec<usize> = shape.collect();
+        tensors.insert(name.clone(), (shape, bytes(&tensor).ok_or(WriteError::Kind(name))?));
+    }
+    let views = tensors
+        .iter()
+        .map(|(name, (shape, bytes))| {
+            Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?))
+        })
+        .collect::<Result<Vec<_>, SafeTensorError>>()?;
+    let file = safetensors::serialize(views, None)?;
+    Ok((tensors.into_iter().map(|(name, (shape, _))| (name, shape)).collect(), file))
+}
+
+/// Little-endian, row-major; none for a tensor that does not hold `f32`.
+fn bytes(tensor: &Tensor) -> Option<Vec<u8>> {
+    if tensor.kind() != Kind::Float {
+        return None;
+    }
+    let values = Vec::<f32>::try_from(tensor.detach().flatten(0, -1).contiguous()).ok()?;
+    Some(values.into_iter().flat_map(f32::to_le_bytes).collect())
+}
+
+struct Measured {
+    evaluation: Evaluation,
+    predictions: Vec<Prediction>,
+    validation_accuracy: f64,
+}
+
+impl Measured {
+    fn of(module: &Module, task: &Task, dataset: &Dataset) -> Result<Self, WriteError> {
+        let validation = evaluation::predict(&dataset.validation, |i| module.classify(i))?;
+        let predictions = evaluation::predict(&dataset.test, |i| module.classify(i))?;
+        let suite = format!("{}/test", dataset.name);
+        let labels = dataset.test.labels();
+        Ok(Self {
+            evaluation: evaluation::evaluation(suite, task.classes.len(), labels, &predictions)?,
+            predictions,
+            validation_accuracy: evaluation::accuracy(dataset.validation.labels(), &validation),
+        })
+    }
+}
+
+/// On one thread, whatever training used.
+fn latency(module: &Module) -> Result<Vec<Latency>, InferenceError> {
+    let threads = tch::get_num_threads();
+    tch::set_num_threads(1);
+    let timings =
+        bench::forward(module.shape(), &bench::BATCHES, LATENCY_TIME, |i| module.classify(i));
+    tch::set_num_threads(threads);
+    Ok(timings?.into_iter().map(Latency::from).collect())
+}
+
+fn training_record(trained: &Trained) -> Result<TrainingRecord, serde_json::Error> {
+    let plan = &trained.plan;
+    Ok(TrainingRecord {
+        recipe: plan.recipe_name.clone(),
+        config: serde_json::to_value(&plan.recipe)?,
+        seed: plan.seed,
+        threads: plan.threads,
+        device: format!("{:?}", plan.device).to_lowercase(),
+        epochs: plan.recipe.epochs,
+        parameters: trained.parameters,
+        seconds: trained.seconds,
+        finished_at: trained.finished_at.to_string(),
+    })
+}
+
+fn draw(
+    folder: &mut Folder,
+    trained: &Trained,
+    dataset: &Dataset,
+    manifest: &Manifest,
+    predictions: &[Prediction],
+) -> io::Result<()> {
+    let Manifest { task, metrics, .. } = manifest;
+    let worst = plots::worst(&dataset.test, predictions, WORST_MISTAKES);
+    let total = metrics.misclassified.len();
+    let files = [
+        ("learning-curves.svg", plots::learning_curves(&trained.epochs)),
+        ("confusion.svg", plots::confusion(&task.classes, &metrics.confusion)),
+        ("reliability.svg", plots::reliability(&metrics.reliability, metrics.calibration_error)),
+        ("mistakes.svg", plots::mistakes(&task.classes, &worst, total)),
+    ];
+    files.iter().try_for_each(|(name, svg)| folder.add(name, svg.as_bytes()))
+}

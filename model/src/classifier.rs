@@ -1,0 +1,166 @@
+//! [`Classifier`]: a verified artifact, ready to answer. All that a service imports of this package; it
+//! knows nothing of training and of data sets.
+//!
+//! Nothing is served that was not proven first: every digest, the names and shapes of the weights, and
+//! one inference whose result must be a probability per class.
+
+use std::path::{Path, PathBuf};
+
+use contract::artifact::{Artifact, ArtifactError};
+use contract::image::{Image, Shape};
+use contract::manifest::Manifest;
+use contract::prediction::{NotProbabilities, Scores};
+use safetensors::{SafeTensorError, SafeTensors};
+use tch::{CModule, Kind, TchError, Tensor};
+
+/// Threads that one inference may use, in this process.
+pub fn set_threads(intra: usize) {
+    tch::set_num_threads(i32::try_from(intra.max(1)).unwrap_or(i32::MAX));
+}
+
+/// May be sent to the thread that is to use it.
+#[derive(Debug)]
+pub struct Classifier {
+    manifest: Manifest,
+    module: Module,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ClassifierError {
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    #[error("the weights of the artifact cannot be read")]
+    ReadWeights(#[source] std::io::Error),
+    #[error("`{path}` is not a safetensors file")]
+    Weights { path: PathBuf, source: SafeTensorError },
+    #[error("`{path}` contradicts its manifest: {mistake}")]
+    Tensors { path: PathBuf, mistake: String },
+    #[error("`{path}` is not TorchScript that this libtorch can load")]
+    Module { path: PathBuf, source: TchError },
+    #[error("`{path}` does not classify {shape} images")]
+    Unfit { path: PathBuf, shape: Shape, source: InferenceError },
+    #[error(transparent)]
+    Inference(#[from] InferenceError),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum InferenceError {
+    #[error("the model takes {expected} images, not {found}")]
+    Shape { expected: Shape, found: Shape },
+    #[error("libtorch failed on {images} images")]
+    Failed { images: usize, source: TchError },
+    #[error("{images} images and {classes} classes were answered by a tensor of {found:?}")]
+    Answer { images: usize, classes: usize, found: Vec<i64> },
+    #[error(transparent)]
+    Scores(#[from] NotProbabilities),
+}
+
+impl Classifier {
+    pub fn open(folder: &Path) -> Result<Self, ClassifierError> {
+        let artifact = Artifact::open(folder)?;
+        let manifest = artifact.manifest().clone();
+        verify_weights(&artifact)?;
+        let path = artifact.model();
+        let module = Module::load(&path, manifest.task.input, manifest.task.classes.len())
+            .map_err(|source| ClassifierError::Module { path: path.clone(), source })?;
+        module.warm_up().map_err(|source| ClassifierError::Unfit {
+            path,
+            shape: manifest.task.input,
+            source,
+        })?;
+        Ok(Self { manifest, module })
+    }
+
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// One answer per image, in the order of the images; none of them is answered if one cannot be.
+    pub fn classify(&self, images: &[Image]) -> Result<Vec<Scores>, ClassifierError> {
+        Ok(self.module.classify(images)?)
+    }
+}
+
+fn verify_weights(artifact: &Artifact) -> Result<(), ClassifierError> {
+    let path = artifact.weights();
+    let bytes = fs_err::read(&path).map_err(ClassifierError::ReadWeights)?;
+    let weights = SafeTensors::deserialize(&bytes)
+        .map_err(|source| ClassifierError::Weights { path: path.clone(), source })?;
+    let wrong = |mistake| Err(ClassifierError::Tensors { path: path.clone(), mistake });
+    let named = &artifact.manifest().tensors;
+    for (name, tensor) in weights.iter() {
+        match named.get(name) {
+            None => return wrong(format!("it does not name `{name}`")),
+            Some(shape) if shape != tensor.shape() => {
+                return wrong(format!("`{name}` is {:?}, not {shape:?}", tensor.shape()));
+            }
+            Some(_) => {}
+        }
+    }
+    match named.keys().find(|name| weights.tensor(name).is_err()) {
+        Some(name) => wrong(format!("`{name}` is missing")),
+        None => Ok(()),
+    }
+}
+
+/// A traced model and what it must take and give.
+#[derive(Debug)]
+pub(crate) struct Module {
+    module: CModule,
+    shape: Shape,
+    classes: usize,
+}
+
+impl Module {
+    pub(crate) fn load(path: &Path, shape: Shape, classes: usize) -> Result<Self, TchError> {
+        Ok(Self { module: CModule::load(path)?, shape, classes })
+    }
+
+    pub(crate) fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    fn warm_up(&self) -> Result<(), InferenceError> {
+        let blank = Image::new(self.shape, vec![0; self.shape.len()])
+            .expect("as many pixels as the shape says");
+        for batch in [1, 2] {
+            self.classify(&vec![blank.clone(); batch])?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn classify(&self, images: &[Image]) -> Result<Vec<Scores>, InferenceError> {
+        if images.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pixels = Vec::with_capacity(images.len() * self.shape.len());
+        for image in images {
+            if image.shape() != self.shape {
+                let (expected, found) = (self.shape, image.shape());
+                return Err(InferenceError::Shape { expected, found });
+            }
+            pixels.extend_from_slice(image.pixels());
+        }
+        let failed = |source| InferenceError::Failed { images: images.len(), source };
+        let answer = self.forward(&pixels, images.len()).map_err(failed)?;
+        let expected = [images.len() as i64, self.classes as i64];
+        if answer.size() != expected {
+            return Err(InferenceError::Answer {
+                images: images.len(),
+                classes: self.classes,
+                found: answer.size(),
+            });
+        }
+        let mut values = vec![0f32; images.len() * self.classes];
+        let count = values.len();
+        answer.f_copy_data(&mut values, count).map_err(failed)?;
+        Ok(values.chunks_exact(self.classes).map(Scores::new).collect::<Result<_, _>>()?)
+    }
+
+    fn forward(&self, pixels: &[u8], images: usize) -> Result<Tensor, TchError> {
+        let Shape { height, width, channels } = self.shape;
+        let sizes = [images, height, width, channels].map(|size| size as i64);
+        let input = Tensor::f_from_data_size(pixels, &sizes, Kind::Uint8)?;
+        tch::no_grad(|| self.module.forward_ts(&[input]))
+    }
+}
