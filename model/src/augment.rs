@@ -14,15 +14,15 @@ use crate::random::{self, Random};
 #[serde(default, deny_unknown_fields)]
 pub struct Augment {
     /// Degrees.
-    pub rotate: f32,
+    pub rotate: f64,
     /// Share of the size.
-    pub scale: f32,
+    pub scale: f64,
     /// Share of the size by which height and width differ.
-    pub stretch: f32,
+    pub stretch: f64,
     /// Sideways pixels per pixel of height.
-    pub shear: f32,
+    pub shear: f64,
     /// Pixels.
-    pub shift: f32,
+    pub shift: f64,
     /// Simard, Steinkraus and Platt, "Best practices for convolutional neural networks applied to
     /// visual document analysis", 2003; displacements are drawn on a coarse grid and interpolated, which
     /// costs less than their blurred field.
@@ -34,7 +34,7 @@ pub struct Augment {
 #[serde(default, deny_unknown_fields)]
 pub struct Elastic {
     /// Pixels.
-    pub amplitude: f32,
+    pub amplitude: f64,
     /// Grid points along a side.
     pub grid: usize,
 }
@@ -49,9 +49,9 @@ impl Default for Elastic {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Erase {
-    pub probability: f32,
+    pub probability: f64,
     /// Longest side as a share of the image's.
-    pub side: f32,
+    pub side: f64,
 }
 
 impl Default for Erase {
@@ -125,7 +125,7 @@ pub fn apply(augment: &Augment, batch: Batch<'_>) -> Vec<f32> {
                 *out = f32::from(pixel);
             }
         }
-        if augment.erase.probability > 0.0 && random.unit() < augment.erase.probability {
+        if augment.erase.probability > 0.0 && f64::from(random.unit()) < augment.erase.probability {
             erase(out, shape, augment.erase.side, &mut random);
         }
     }
@@ -161,9 +161,10 @@ impl Sampler {
         }
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "pixels are computed with as f32")]
     fn field(&mut self, augment: &Augment, random: &mut Random) {
         let Shape { height, width, .. } = self.shape;
-        let mut around_zero = |most: f32| random.within(-most, most);
+        let mut around_zero = |most: f64| random.within(-most as f32, most as f32);
         let (sin, cos) = around_zero(augment.rotate).to_radians().sin_cos();
         let (scale, stretch) = (around_zero(augment.scale), around_zero(augment.stretch));
         // Divided: the field leads back from the changed image to the original.
@@ -243,10 +244,10 @@ fn on_grid(i: usize, side: usize, grid: usize) -> (usize, f32) {
     clippy::cast_sign_loss,
     reason = "a share of a side is between 0 and the side"
 )]
-fn erase(image: &mut [f32], shape: Shape, side: f32, random: &mut Random) {
+fn erase(image: &mut [f32], shape: Shape, side: f64, random: &mut Random) {
     let Shape { height, width, channels } = shape;
     let mut place = |whole: usize| {
-        let length = (whole as f32 * side * random.within(0.3, 1.0)) as usize;
+        let length = (whole as f64 * side * f64::from(random.within(0.3, 1.0))) as usize;
         let start = random.below(whole - length.min(whole - 1));
         start..start + length
     };

@@ -1,16 +1,46 @@
 //! The commands of `model`, one file each.
 
+mod bench;
+mod classify;
+mod data;
+mod evaluate;
+mod probes;
 mod train;
+
+use std::fmt::Display;
+use std::io::Write as _;
+
+/// Exit status of what was stopped on request, as shells report it after Ctrl-C.
+const INTERRUPTED: u8 = 130;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     Train(train::Args),
+    Evaluate(evaluate::Args),
+    Classify(classify::Args),
+    Probes(probes::Args),
+    #[command(subcommand)]
+    Bench(bench::Command),
 }
 
 impl Command {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Train(args) => args.run(),
+            Self::Evaluate(args) => args.run(),
+            Self::Classify(args) => args.run(),
+            Self::Probes(args) => args.run(),
+            Self::Bench(command) => command.run(),
         }
     }
+}
+
+/// Exit status of a command that ended with `error`.
+pub(crate) fn status(error: &anyhow::Error) -> u8 {
+    if error.is::<train::Interrupted>() { INTERRUPTED } else { 1 }
+}
+
+/// Data, to stdout.
+fn print(data: impl Display) -> anyhow::Result<()> {
+    Ok(writeln!(std::io::stdout().lock(), "{data}")?)
 }

@@ -73,6 +73,12 @@ impl Dataset {
         Self::part(name, task.classes.len(), train, test, holdout)
     }
 
+    /// The data's name and its test images alone, for a model that is final.
+    pub fn load_test(task: &Task, source: &Source) -> Result<(String, Split), DatasetError> {
+        let (name, _, test) = read(task, source)?;
+        Ok((name, test))
+    }
+
     fn part(
         name: String,
         classes: usize,

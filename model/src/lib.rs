@@ -3,10 +3,16 @@
 //! The only package that names libtorch. It refuses to know HTTP, the network and Git: files are handed
 //! to it verified, and what it says of its training goes into a folder.
 
+#![expect(
+    clippy::cast_possible_wrap,
+    reason = "libtorch counts in i64, and no side of a tensor comes near its limit"
+)]
+
 pub mod artifact;
 pub mod augment;
 pub mod bench;
 pub mod card;
+pub mod checkpoint;
 pub mod classifier;
 pub mod dataset;
 pub mod evaluation;
@@ -14,8 +20,10 @@ pub mod folders;
 pub mod idx;
 pub mod net;
 pub mod plots;
+pub mod probes;
 mod random;
 pub mod recipe;
+pub mod run;
 pub mod synthetic;
 pub mod trace;
 pub mod training;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
 use tch::{Device, Tensor, no_grad};
 
+use crate::checkpoint::Checkpoint;
 use crate::dataset::Dataset;
 use crate::net::{Net, NothingLeft};
 use crate::random::{self, Random};
@@ -158,8 +159,9 @@ impl Trainer {
         self.steps_per_epoch * self.plan.recipe.epochs as usize
     }
 
-    pub fn steps_per_epoch(&self) -> usize {
-        self.steps_per_epoch
+    /// Images that the steps so far were computed from.
+    pub fn images(&self) -> usize {
+        self.progress.step * self.plan.recipe.batch.min(self.dataset.train.len())
     }
 
     pub fn is_finished(&self) -> bool {
@@ -173,9 +175,11 @@ impl Trainer {
         let rate = self.plan.recipe.schedule.rate(step, self.steps());
         let (epoch, positions) = self.batch();
         let count = positions.len();
-        let jobs = positions
-            .chunks(self.plan.recipe.ghost_batch)
-            .map(|part| Job::Train { positions: part.to_vec(), epoch, batch: count });
+        let jobs = positions.chunks(self.plan.recipe.ghost_batch).map(|part| Job::Train {
+            positions: part.to_vec(),
+            epoch,
+            batch: count,
+        });
         let outcome = self.workers.run(jobs)?;
         let loss = outcome.loss / count as f64;
         if !loss.is_finite() {
@@ -266,6 +270,44 @@ impl Trainer {
             let augment = &self.plan.recipe.augment;
             worker::images(images, &positions, augment, self.plan.seed, u32::MAX, &self.plan)
         })
+    }
+
+    pub fn checkpoint(&self) -> Checkpoint {
+        let tensors = self.state().map(|(name, tensor)| (name, tensor.detach().copy())).collect();
+        Checkpoint { progress: self.progress.clone(), tensors }
+    }
+
+    /// Goes on where `checkpoint` was made, by a trainer of the same plan and data.
+    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), TrainingError> {
+        let misfit = |mistake: String| Err(TrainingError::Checkpoint(mistake));
+        let state: Vec<(String, Tensor)> = self.state().collect();
+        if checkpoint.tensors.len() != state.len() || checkpoint.progress.step > self.steps() {
+            return misfit("it is of another recipe".to_owned());
+        }
+        for (name, mut tensor) in state {
+            match checkpoint.tensors.get(&name) {
+                Some(saved) if saved.size() == tensor.size() => {
+                    no_grad(|| tensor.copy_(saved));
+                }
+                _ => return misfit(format!("`{name}` is missing or of another shape")),
+            }
+        }
+        self.progress = checkpoint.progress.clone();
+        self.order = None;
+        Ok(())
+    }
+
+    /// Every tensor that a step or [`Trainer::finish`] depends on.
+    fn state(&self) -> impl Iterator<Item = (String, Tensor)> {
+        let named = |stem: &'static str, vars: &VarStore| {
+            vars.variables().into_iter().map(move |(name, value)| (format!("{stem}.{name}"), value))
+        };
+        let average = self.average.iter().flat_map(move |(vars, _)| named("average", vars));
+        let memory = self.parameters.iter().enumerate().flat_map(|(i, parameter)| {
+            let buffers = parameter.memory.iter().enumerate();
+            buffers.map(move |(j, buffer)| (format!("memory.{i}.{j}"), buffer.shallow_clone()))
+        });
+        named("trained", &self.vars).chain(average).chain(memory)
     }
 
     /// The final weights: the averaged ones where the recipe averages.

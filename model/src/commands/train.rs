@@ -1,11 +1,225 @@
-//! `train`: recipe and data in, an artifact folder out.
+//! `train`: task, recipe and data in; an artifact folder out, its path on stdout and nothing else there.
+
+mod progress;
+mod settings;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
+use clap::ValueEnum;
+use contract::artifact::Artifact;
+use contract::manifest::{Manifest, SourceRecord};
+use model::artifact::{self, Destination};
+use model::checkpoint::Checkpoint;
+use model::dataset::{Dataset, Holdout};
+use model::run::{Entry, Recorded, Run, Status};
+use model::training::{Trained, Trainer};
+
+use progress::Progress;
+use settings::Settings;
 
 /// Train a model and print its artifact folder
 #[derive(clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// What is classified
+    #[arg(long, value_name = "FILE")]
+    task: PathBuf,
+    /// `quick`, `release`, or a file like those in model/recipes
+    #[arg(long, default_value = "release", value_name = "quick|release|FILE")]
+    recipe: String,
+    /// Folder with the task's IDX files
+    #[arg(long, value_name = "DIR", conflicts_with = "synthetic")]
+    data_dir: Option<PathBuf>,
+    /// Train on pictures drawn by the task's generator
+    #[arg(long)]
+    synthetic: bool,
+    /// The same seed gives the same weights
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Threads to compute with [default: one per core]
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Artifact folder [default: <data>-<model version> in `--artifacts`, where `latest` points to it]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    #[arg(long, value_name = "DIR", default_value = "artifacts")]
+    artifacts: PathBuf,
+    /// Folder for run records and checkpoints
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    runs: PathBuf,
+    /// Continue the newest unfinished run of the same recipe, data and seed; without one, start
+    #[arg(long)]
+    resume: bool,
+    #[arg(long, value_enum, default_value_t = Device::Cpu)]
+    device: Device,
+    /// Git commit to record
+    #[arg(long, value_name = "HEX")]
+    revision: Option<String>,
+    /// The work tree differs from that commit
+    #[arg(long, requires = "revision")]
+    dirty: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Device {
+    Cpu,
+    Cuda,
+    Mps,
+}
+
+/// Training stopped because it was told to.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "interrupted at step {step} of {steps}\n\nhint: the same command with `--resume` continues"
+)]
+pub(crate) struct Interrupted {
+    step: usize,
+    steps: usize,
+}
+
+const LATEST: &str = "latest";
 
 impl Args {
+    #[expect(clippy::print_stdout, reason = "the artifact's folder is the data of this command")]
     pub(crate) fn run(self) -> anyhow::Result<()> {
-        anyhow::bail!("not here yet")
+        let stop = stop_on_signal()?;
+        let settings = Settings::of(self)?;
+        let path = train(&settings, &stop)?;
+        println!("{}", path.display());
+        Ok(())
     }
+}
+
+fn train(settings: &Settings, stop: &AtomicBool) -> anyhow::Result<PathBuf> {
+    let Settings { task, plan, .. } = settings;
+    let holdout = Holdout { share: plan.recipe.validation, seed: plan.seed };
+    let dataset = Arc::new(Dataset::load(task, &settings.source, holdout)?);
+    let progress = Progress::of(&dataset, plan);
+    let mut run = open_run(settings, &dataset, &progress)?;
+    let outcome = train_in(&run, settings, &dataset, stop, &progress);
+    match outcome {
+        Ok(path) => {
+            let manifest = Artifact::open(&path)?.manifest().clone();
+            progress.finished(&manifest, run.id());
+            run.finish(&path, files(&path, &manifest)?)?;
+            Ok(path)
+        }
+        Err(error) => {
+            let status = if error.is::<Interrupted>() { Status::Killed } else { Status::Failed };
+            run.end(status)?;
+            Err(error)
+        }
+    }
+}
+
+fn open_run(settings: &Settings, dataset: &Dataset, progress: &Progress) -> anyhow::Result<Run> {
+    let record = dataset.record();
+    if settings.resume {
+        if let Some(run) = Run::resume(&settings.runs, &settings.plan, &record)? {
+            progress.say(format_args!("resuming {}", run.folder().display()));
+            return Ok(run);
+        }
+        progress.say(format_args!("nothing to resume: starting"));
+    }
+    Ok(Run::start(&settings.runs, &settings.plan, &record, tags(&settings.revision))?)
+}
+
+fn train_in(
+    run: &Run,
+    settings: &Settings,
+    dataset: &Arc<Dataset>,
+    stop: &AtomicBool,
+    progress: &Progress,
+) -> anyhow::Result<PathBuf> {
+    let mut trainer = Trainer::new(settings.plan.clone(), Arc::clone(dataset))?;
+    if let Some(checkpoint) = Checkpoint::read(&run.checkpoint())? {
+        trainer.restore(&checkpoint)?;
+    }
+    run.log(&trainer.progress().epochs, &[])?;
+    while !trainer.is_finished() {
+        if stop.load(Ordering::Relaxed) {
+            trainer.checkpoint().write(&run.checkpoint())?;
+            let (step, steps) = (trainer.progress().step, trainer.steps());
+            return Err(Interrupted { step, steps }.into());
+        }
+        let epoch = trainer.step()?;
+        progress.step(&trainer);
+        if let Some(epoch) = epoch {
+            progress.epoch(&epoch);
+            trainer.checkpoint().write(&run.checkpoint())?;
+            run.log(&trainer.progress().epochs, &[])?;
+        }
+    }
+    progress.trained();
+    let trained = trainer.finish();
+    let path = write_artifact(&trained, settings, dataset)?;
+    let metrics = Artifact::open(&path)?.manifest().metrics.clone();
+    let finals = [
+        ("test/accuracy", metrics.accuracy),
+        ("test/loss", metrics.loss),
+        ("test/calibration_error", metrics.calibration_error),
+    ];
+    run.log(&trained.epochs, &finals)?;
+    Ok(path)
+}
+
+fn write_artifact(
+    trained: &Trained,
+    settings: &Settings,
+    dataset: &Dataset,
+) -> anyhow::Result<PathBuf> {
+    let source = settings.revision.clone();
+    let path = artifact::write(trained, &settings.task, dataset, source, &settings.destination)?;
+    if let Destination::Within(artifacts) = &settings.destination {
+        point_latest(artifacts, &path).with_context(|| {
+            format!("moving `{}` to the new artifact", artifacts.join(LATEST).display())
+        })?;
+    }
+    Ok(path)
+}
+
+/// A link cannot be changed, so a new one is renamed over it.
+fn point_latest(artifacts: &Path, artifact: &Path) -> io::Result<()> {
+    let Some(name) = artifact.file_name() else { return Ok(()) };
+    let link = artifacts.join(format!(".{LATEST}.partial-{}.0", std::process::id()));
+    match fs_err::remove_file(&link) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    fs_err::os::unix::fs::symlink(name, &link)?;
+    fs_err::rename(&link, artifacts.join(LATEST))
+}
+
+fn tags(source: &SourceRecord) -> Vec<Entry> {
+    let mut tags = vec![Entry::new("mlflow.source.name", "cargo xtask train")];
+    if let Some(revision) = &source.git_revision {
+        tags.push(Entry::new("mlflow.source.git.commit", revision));
+        tags.push(Entry::new("mlflow.source.git.dirty", source.dirty));
+    }
+    tags
+}
+
+fn files(artifact: &Path, manifest: &Manifest) -> io::Result<Vec<Recorded>> {
+    let file = |(name, &digest): (&String, _)| {
+        let file_size = fs_err::metadata(artifact.join(name))?.len();
+        Ok(Recorded { path: name.clone(), file_size, digest })
+    };
+    manifest.files.iter().map(file).collect()
+}
+
+/// The first Ctrl-C or SIGTERM asks; the second does not.
+fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        if asked.swap(true, Ordering::Relaxed) {
+            #[expect(clippy::exit, reason = "whoever asks twice does not want to wait for a step")]
+            std::process::exit(super::INTERRUPTED.into());
+        }
+    })
+    .context("listening for Ctrl-C")?;
+    Ok(stop)
 }

@@ -44,8 +44,11 @@ pub(crate) fn update(
             match optimiser {
                 Optimiser::Sgd { momentum, weight_decay } => {
                     let decay = parameter.decay(weight_decay);
-                    let gradient =
-                        if decay > 0.0 { gradient + &parameter.value * decay } else { gradient.shallow_clone() };
+                    let gradient = if decay > 0.0 {
+                        gradient + &parameter.value * decay
+                    } else {
+                        gradient.shallow_clone()
+                    };
                     let velocity = &mut parameter.memory[0];
                     let _ = velocity.g_mul_scalar_(momentum).g_add_(&gradient);
                     let _ = parameter.value.g_sub_(&((gradient + &*velocity * momentum) * rate));
@@ -56,9 +59,8 @@ pub(crate) fn update(
                         unreachable!("two buffers were made");
                     };
                     let _ = mean.g_mul_scalar_(beta1).g_add_(&(gradient * (1.0 - beta1)));
-                    let _ = square
-                        .g_mul_scalar_(beta2)
-                        .g_add_(&(gradient.square() * (1.0 - beta2)));
+                    let _ =
+                        square.g_mul_scalar_(beta2).g_add_(&(gradient.square() * (1.0 - beta2)));
                     let count = (step + 1) as f64;
                     let mean = &*mean / (1.0 - beta1.powf(count));
                     let root = (&*square / (1.0 - beta2.powf(count))).sqrt() + ADAM_EPSILON;

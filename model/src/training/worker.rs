@@ -18,8 +18,14 @@ use crate::net::{self, Net};
 /// A part of a step or of a validation.
 pub(super) enum Job {
     /// Gradients for these training images, which are part of a batch of so many.
-    Train { positions: Vec<usize>, epoch: u32, batch: usize },
-    Judge { positions: Vec<usize> },
+    Train {
+        positions: Vec<usize>,
+        epoch: u32,
+        batch: usize,
+    },
+    Judge {
+        positions: Vec<usize>,
+    },
 }
 
 /// Of one part, or the sum of many.
@@ -108,12 +114,8 @@ impl Worker {
         let labels = labels(split, positions, self.plan.device);
         let logits = self.trained.forward_t(&images, true);
         let loss = loss(&logits, &labels, recipe.label_smoothing);
-        let gradients = Tensor::run_backward(
-            &[&loss / batch as f64],
-            &self.trained.trainable(),
-            false,
-            false,
-        );
+        let gradients =
+            Tensor::run_backward(&[&loss / batch as f64], &self.trained.trainable(), false, false);
         Outcome { gradients, loss: loss.double_value(&[]), correct: correct(&logits, &labels) }
     }
 

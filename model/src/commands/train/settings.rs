@@ -1,0 +1,149 @@
+//! [`Settings`]: arguments checked against each other and against the files they name, all mistakes
+//! told at once.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use contract::artifact::MANIFEST;
+use contract::manifest::SourceRecord;
+use contract::task::Task;
+use model::artifact::Destination;
+use model::dataset::Source;
+use model::recipe::Recipe;
+use model::training::Plan;
+
+use super::{Args, Device};
+
+pub(super) struct Settings {
+    pub(super) task: Task,
+    pub(super) plan: Plan,
+    pub(super) source: Source,
+    pub(super) destination: Destination,
+    pub(super) runs: PathBuf,
+    pub(super) resume: bool,
+    pub(super) revision: SourceRecord,
+}
+
+/// More threads than any machine has are a typo.
+const MAX_THREADS: usize = 1024;
+
+impl Settings {
+    pub(super) fn of(args: Args) -> anyhow::Result<Self> {
+        let mut mistakes = Vec::new();
+        let task = keep(read_task(&args.task), &mut mistakes);
+        let recipe = keep(read_recipe(&args.recipe), &mut mistakes);
+        let source = match &task {
+            Some(task) => keep(source(&args, task), &mut mistakes),
+            None => None,
+        };
+        if let (Some(task), Some((name, recipe))) = (&task, &recipe)
+            && recipe.net.output(task.input).is_none()
+        {
+            mistakes.push(format!(
+                "--recipe: the net of `{name}` leaves nothing of {} images",
+                task.input
+            ));
+        }
+        if args.threads.is_some_and(|threads| !(1..=MAX_THREADS).contains(&threads)) {
+            mistakes.push(format!("--threads: not between 1 and {MAX_THREADS}"));
+        }
+        let device = keep(device(args.device), &mut mistakes);
+        let destination = keep(destination(args.out, args.artifacts), &mut mistakes);
+        let (
+            Some(task),
+            Some((recipe_name, recipe)),
+            Some(source),
+            Some(device),
+            Some(destination),
+            [],
+        ) = (task, recipe, source, device, destination, &mistakes[..])
+        else {
+            bail!("{}", mistakes.join("\nerror: "));
+        };
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Ok(Self {
+            plan: Plan {
+                recipe,
+                recipe_name,
+                normalisation: task.normalisation.clone(),
+                seed: args.seed,
+                threads: args.threads.unwrap_or(cores),
+                device,
+            },
+            task,
+            source,
+            destination,
+            runs: args.runs,
+            resume: args.resume,
+            revision: SourceRecord { git_revision: args.revision, dirty: args.dirty },
+        })
+    }
+}
+
+fn keep<T>(result: Result<T, String>, mistakes: &mut Vec<String>) -> Option<T> {
+    result.map_err(|mistake| mistakes.push(mistake)).ok()
+}
+
+fn read_task(path: &Path) -> Result<Task, String> {
+    let text = fs_err::read_to_string(path).map_err(|error| format!("--task: {error}"))?;
+    Task::from_yaml(&text).map_err(|error| format!("--task `{}`: {error}", path.display()))
+}
+
+/// The recipe and its name.
+fn read_recipe(name: &str) -> Result<(String, Recipe), String> {
+    let shipped =
+        |text: &str| Recipe::from_yaml(text, format!("model/recipes/{name}.yaml").as_ref());
+    let recipe = match name {
+        "quick" => shipped(include_str!("../../../recipes/quick.yaml")),
+        "release" => shipped(include_str!("../../../recipes/release.yaml")),
+        file => Recipe::read(file.as_ref()),
+    };
+    let stem = Path::new(name).file_stem().and_then(|stem| stem.to_str()).unwrap_or("recipe");
+    recipe.map(|recipe| (stem.to_owned(), recipe)).map_err(|error| format!("--recipe: {error}"))
+}
+
+fn source(args: &Args, task: &Task) -> Result<Source, String> {
+    match &args.data_dir {
+        _ if args.synthetic && task.data.synthetic.is_none() => {
+            Err(format!("--synthetic: the task `{}` has no generator", task.name))
+        }
+        _ if args.synthetic => Ok(Source::Synthetic),
+        Some(_) if task.data.idx.is_none() => {
+            Err(format!("--data-dir: the task `{}` names no IDX files", task.name))
+        }
+        Some(folder) if folder.is_dir() => Ok(Source::Idx(folder.clone())),
+        Some(folder) => Err(format!("--data-dir: `{}` is not a folder", folder.display())),
+        None if task.data.folders.is_some() => Ok(Source::Folders),
+        None => Err(format!(
+            "the data of the task `{}` is missing\n\nhint: `--data-dir DIR`, or `--synthetic` where the task has a generator",
+            task.name
+        )),
+    }
+}
+
+fn device(device: Device) -> Result<tch::Device, String> {
+    match device {
+        Device::Cpu => Ok(tch::Device::Cpu),
+        Device::Cuda if tch::Cuda::is_available() => Ok(tch::Device::Cuda(0)),
+        Device::Mps if tch::utils::has_mps() => Ok(tch::Device::Mps),
+        missing => {
+            let name = format!("{missing:?}").to_lowercase();
+            Err(format!("--device: this libtorch, or this machine, has no {name}"))
+        }
+    }
+}
+
+/// An artifact may replace an artifact or an empty folder, and nothing else.
+fn destination(out: Option<PathBuf>, artifacts: PathBuf) -> Result<Destination, String> {
+    let Some(out) = out else { return Ok(Destination::Within(artifacts)) };
+    let is_free = match fs_err::read_dir(&out) {
+        Ok(mut entries) => entries.next().is_none() || out.join(MANIFEST).is_file(),
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    };
+    if is_free {
+        Ok(Destination::Folder(out))
+    } else {
+        Err(format!("--out: `{}` is there and is not an artifact", out.display()))
+    }
+}

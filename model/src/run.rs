@@ -1,0 +1,197 @@
+//! The record of a training: `run.json` and `metrics.jsonl` in a folder of its own, always written, whole
+//! at any moment. Fields are named as in MLflow's REST API 2.0, so that a record can be replayed to a
+//! server; nothing here speaks to one.
+//!
+//! A run belongs to the process that holds its lock, which the system gives back when that process dies:
+//! unlocked and unfinished means interrupted.
+
+mod record;
+
+use std::fs::TryLockError;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use contract::atomic;
+use contract::manifest::DataRecord;
+use fs_err::File;
+use jiff::Timestamp;
+use serde::Serialize;
+
+pub use record::{Entry, Record, Recorded, Status};
+
+use crate::training::{Epoch, Plan};
+
+const RECORD: &str = "run.json";
+const METRICS: &str = "metrics.jsonl";
+const CHECKPOINT: &str = "checkpoint.safetensors";
+const LOCK: &str = "lock";
+
+#[derive(Debug)]
+pub struct Run {
+    folder: PathBuf,
+    record: Record,
+    /// Held until the run is dropped.
+    _lock: File,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error("a run record could not be written or read: {0}")]
+    File(#[from] io::Error),
+    #[error("`{path}` is not a run record: {source}")]
+    Syntax { path: PathBuf, source: serde_json::Error },
+}
+
+/// One point of one metric.
+#[derive(Serialize)]
+struct Point<'a> {
+    key: &'a str,
+    value: f64,
+    timestamp: i64,
+    step: u32,
+}
+
+impl Run {
+    pub fn start(
+        runs: &Path,
+        plan: &Plan,
+        data: &DataRecord,
+        tags: Vec<Entry>,
+    ) -> Result<Self, RunError> {
+        let now = Timestamp::now();
+        let stem = format!("{}-{}-{}", now.strftime("%Y%m%dT%H%M%SZ"), plan.recipe_name, plan.seed);
+        fs_err::create_dir_all(runs)?;
+        let mut id = stem.clone();
+        for turn in 2.. {
+            match fs_err::create_dir(runs.join(&id)) {
+                Ok(()) => break,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    id = format!("{stem}-{turn}");
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let folder = runs.join(&id);
+        let lock = File::create(folder.join(LOCK))?;
+        lock.file().lock()?;
+        let record = Record::new(id, plan, data, tags, now);
+        let run = Self { folder, record, _lock: lock };
+        run.write()?;
+        Ok(run)
+    }
+
+    /// The newest unfinished run that would have made the same model, if no process is at it.
+    pub fn resume(runs: &Path, plan: &Plan, data: &DataRecord) -> Result<Option<Self>, RunError> {
+        let entries = match fs_err::read_dir(runs) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let wanted = Record::new(String::new(), plan, data, Vec::new(), Timestamp::now());
+        let mut found: Vec<(PathBuf, Record)> = Vec::new();
+        for entry in entries {
+            let folder = entry?.path();
+            // Without a record, a run was killed before it began.
+            if folder.join(RECORD).exists() {
+                let record = read(&folder)?;
+                if record.status != Status::Finished && record.makes_the_same_as(&wanted) {
+                    found.push((folder, record));
+                }
+            }
+        }
+        found.sort_by_key(|(folder, record)| (record.start_time, folder.clone()));
+        while let Some((folder, _)) = found.pop() {
+            let lock = File::create(folder.join(LOCK))?;
+            match lock.file().try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => continue,
+                Err(TryLockError::Error(error)) => return Err(error.into()),
+            }
+            // Read again: between reading and locking, its process may have finished it.
+            let mut record = read(&folder)?;
+            if record.status == Status::Finished {
+                continue;
+            }
+            (record.status, record.end_time) = (Status::Running, None);
+            let run = Self { folder, record, _lock: lock };
+            run.write()?;
+            return Ok(Some(run));
+        }
+        Ok(None)
+    }
+
+    pub fn id(&self) -> &str {
+        &self.record.run_id
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub fn checkpoint(&self) -> PathBuf {
+        self.folder.join(CHECKPOINT)
+    }
+
+    /// Replaces `metrics.jsonl`: a resumed run has not seen what came after its checkpoint.
+    pub fn log(&self, epochs: &[Epoch], finals: &[(&str, f64)]) -> Result<(), RunError> {
+        let mut lines = Vec::new();
+        for epoch in epochs {
+            let values = [
+                ("train/loss", epoch.train_loss),
+                ("train/accuracy", epoch.train_accuracy),
+                ("validation/loss", epoch.validation_loss),
+                ("validation/accuracy", epoch.validation_accuracy),
+                ("learning_rate", epoch.learning_rate),
+            ];
+            for (key, value) in values {
+                write_point(&mut lines, key, value, epoch.timestamp, epoch.epoch)?;
+            }
+        }
+        let last = epochs.last().map_or(0, |epoch| epoch.epoch);
+        for &(key, value) in finals {
+            write_point(&mut lines, key, value, Timestamp::now().as_millisecond(), last)?;
+        }
+        Ok(atomic::write_file(&self.folder.join(METRICS), &lines)?)
+    }
+
+    /// With the folder of the artifact and the digest of each of its files. The checkpoint is removed.
+    pub fn finish(mut self, artifact: &Path, files: Vec<Recorded>) -> Result<(), RunError> {
+        self.record.artifact_uri = Some(artifact.display().to_string());
+        self.record.artifacts = files;
+        self.end(Status::Finished)?;
+        match fs_err::remove_file(self.checkpoint()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    pub fn end(&mut self, status: Status) -> Result<(), RunError> {
+        self.record.status = status;
+        self.record.end_time = Some(Timestamp::now().as_millisecond());
+        self.write()
+    }
+
+    fn write(&self) -> Result<(), RunError> {
+        let mut json = serde_json::to_vec_pretty(&self.record).map_err(io::Error::from)?;
+        json.push(b'\n');
+        Ok(atomic::write_file(&self.folder.join(RECORD), &json)?)
+    }
+}
+
+fn read(folder: &Path) -> Result<Record, RunError> {
+    let path = folder.join(RECORD);
+    serde_json::from_slice(&fs_err::read(&path)?)
+        .map_err(|source| RunError::Syntax { path, source })
+}
+
+fn write_point(
+    lines: &mut Vec<u8>,
+    key: &str,
+    value: f64,
+    timestamp: i64,
+    step: u32,
+) -> Result<(), RunError> {
+    serde_json::to_writer(&mut *lines, &Point { key, value, timestamp, step })
+        .map_err(io::Error::from)?;
+    Ok(lines.write_all(b"\n")?)
+}
