@@ -1,4 +1,4 @@
-//! MODEL_CARD.md: the manifest told to a human (Mitchell et al., "Model cards for model reporting",
+//! `MODEL_CARD.md`: the manifest told to a human (Mitchell et al., "Model cards for model reporting",
 //! 2019). Nothing in it that the manifest does not hold.
 
 use std::fmt::Write as _;

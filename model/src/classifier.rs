@@ -106,14 +106,14 @@ fn verify_weights(artifact: &Artifact) -> Result<(), ClassifierError> {
 /// A traced model and what it must take and give.
 #[derive(Debug)]
 pub(crate) struct Module {
-    module: CModule,
+    script: CModule,
     shape: Shape,
     classes: usize,
 }
 
 impl Module {
     pub(crate) fn load(path: &Path, shape: Shape, classes: usize) -> Result<Self, TchError> {
-        Ok(Self { module: CModule::load(path)?, shape, classes })
+        Ok(Self { script: CModule::load(path)?, shape, classes })
     }
 
     pub(crate) fn shape(&self) -> Shape {
@@ -161,6 +161,6 @@ impl Module {
         let Shape { height, width, channels } = self.shape;
         let sizes = [images, height, width, channels].map(|size| size as i64);
         let input = Tensor::f_from_data_size(pixels, &sizes, Kind::Uint8)?;
-        tch::no_grad(|| self.module.forward_ts(&[input]))
+        tch::no_grad(|| self.script.forward_ts(&[input]))
     }
 }

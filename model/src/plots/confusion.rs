@@ -10,10 +10,11 @@ pub fn confusion(names: &[String], counts: &[Vec<u64>]) -> String {
     let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).min(24) as f64;
     let margin = 34.0 + 7.0 * longest;
     let extent = cell * classes as f64;
-    let (left, top) = (margin + 10.0, margin + 40.0);
+    let upright = longest <= 6.0 && cell >= 40.0;
+    let (left, top) = (margin + 10.0, if upright { 60.0 } else { margin + 50.0 });
     let mut svg = Svg::new((left + extent + 20.0).max(360.0), top + extent + 36.0);
     svg.title((20.0, 26.0), "Confusion on the test images");
-    svg.text((left - 10.0, top - 8.0), Anchor::End, "actual ↓ predicted →");
+    svg.note((20.0, 44.0), Anchor::Start, "rows: actual, columns: predicted");
 
     let off_diagonal = |(row, line): (usize, &Vec<u64>)| {
         line.iter().enumerate().filter(move |(c, _)| *c != row).map(|(_, n)| *n).max()
@@ -44,7 +45,7 @@ pub fn confusion(names: &[String], counts: &[Vec<u64>]) -> String {
         let colour = if cell >= 10.0 { INK } else { FAINT };
         svg.words((left - 8.0, top + middle + 4.0), Anchor::End, size, colour, 0.0, name);
         let (x, y) = (left + middle, top + extent + 14.0);
-        if longest <= 6.0 && cell >= 40.0 {
+        if upright {
             svg.words((x, y), Anchor::Middle, size, colour, 0.0, name);
         } else {
             svg.words((x + 4.0, top - 10.0), Anchor::Start, size, colour, -60.0, name);

@@ -70,7 +70,7 @@ pub fn mistakes(names: &[String], mistakes: &[Mistake], total: usize) -> String 
         let scale = SIDE / shape.height.max(shape.width) as f64;
         let size = (shape.width as f64 * scale, shape.height as f64 * scale);
         let place = (x + (SIDE - size.0) / 2.0, y + (SIDE - size.1) / 2.0);
-        svg.picture(place, size, &STANDARD.encode(png(&mistake.image)));
+        svg.picture(place, size, &inline_png(&mistake.image));
         let middle = x + SIDE / 2.0;
         let answer = format!("{} → {}", name(mistake.actual), name(mistake.predicted));
         let letters = answer.chars().count() as f64;
@@ -82,13 +82,14 @@ pub fn mistakes(names: &[String], mistakes: &[Mistake], total: usize) -> String 
     svg.finish()
 }
 
+/// As base64.
 #[expect(clippy::cast_possible_truncation, reason = "a task's sides are at most 512")]
-fn png(image: &Image) -> Vec<u8> {
+pub(super) fn inline_png(image: &Image) -> String {
     let shape = image.shape();
     let colour = if shape.channels == 3 { ExtendedColorType::Rgb8 } else { ExtendedColorType::L8 };
     let mut png = Vec::new();
     PngEncoder::new(&mut png)
         .write_image(image.pixels(), shape.width as u32, shape.height as u32, colour)
         .expect("pixels of the picture's size, written to memory");
-    png
+    STANDARD.encode(png)
 }
