@@ -13,6 +13,8 @@ use crate::random::Random;
 pub struct Timing {
     pub batch: usize,
     pub runs: usize,
+    /// What other programs on the machine disturb least.
+    pub least: f64,
     pub median: f64,
     pub p99: f64,
 }
@@ -53,6 +55,7 @@ pub fn forward<E>(
         timings.push(Timing {
             batch,
             runs: runs.len(),
+            least: per_image(runs[0]),
             median: per_image(runs[runs.len() / 2]),
             p99: per_image(runs[runs.len() * 99 / 100]),
         });

@@ -113,6 +113,9 @@ pub(crate) struct Module {
 
 impl Module {
     pub(crate) fn load(path: &Path, shape: Shape, classes: usize) -> Result<Self, TchError> {
+        // libtorch would watch the first two calls in order to optimise the rest: a tenth of a second for
+        // nothing that could be measured afterwards.
+        tch::jit::f_set_profiling_mode(false)?;
         Ok(Self { script: CModule::load(path)?, shape, classes })
     }
 
