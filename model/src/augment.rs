@@ -257,3 +257,92 @@ fn erase(image: &mut [f32], shape: Shape, side: f64, random: &mut Random) {
             .fill(0.0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: Shape = Shape { height: 9, width: 9, channels: 1 };
+
+    /// A bright point in the middle of each of `count` images.
+    fn points(count: usize) -> Split {
+        let mut pixels = vec![0; count * SHAPE.len()];
+        for image in pixels.chunks_exact_mut(SHAPE.len()) {
+            image[SHAPE.len() / 2] = 240;
+        }
+        Split::new(SHAPE, pixels, vec![0; count])
+    }
+
+    fn changed(augment: &Augment, images: &Split, positions: &[usize], epoch: u32) -> Vec<f32> {
+        apply(augment, Batch { images, positions, seed: 0, epoch })
+    }
+
+    /// Everything but erasing, which can take all there is to see.
+    fn all_moves() -> Augment {
+        Augment {
+            rotate: 20.0,
+            scale: 0.2,
+            stretch: 0.1,
+            shear: 0.2,
+            shift: 2.0,
+            elastic: Elastic { amplitude: 1.0, grid: 4 },
+            erase: Erase::default(),
+        }
+    }
+
+    #[test]
+    fn no_augmentation_gives_the_very_pixels() {
+        let images = points(2);
+        let expected: Vec<f32> = images.pixels().iter().copied().map(f32::from).collect();
+        assert_eq!(changed(&Augment::default(), &images, &[0, 1], 0), expected);
+        // Through the sampler too: a rotation too small to see.
+        let still = Augment { rotate: 1e-9, ..Augment::default() };
+        for (sampled, expected) in changed(&still, &images, &[0, 1], 0).iter().zip(&expected) {
+            assert!((sampled - expected).abs() < 1e-2, "{sampled} {expected}");
+        }
+    }
+
+    #[test]
+    fn an_image_changes_by_seed_epoch_and_position_and_not_by_its_batch() {
+        let images = points(8);
+        let alone = changed(&all_moves(), &images, &[5], 3);
+        let among = changed(&all_moves(), &images, &[1, 5, 2], 3);
+        assert_eq!(alone, among[SHAPE.len()..2 * SHAPE.len()]);
+        assert_ne!(alone, among[..SHAPE.len()], "another position");
+        assert_ne!(alone, changed(&all_moves(), &images, &[5], 4), "another epoch");
+    }
+
+    #[test]
+    fn amounts_are_symmetric_around_no_change() {
+        let count = 2000;
+        let images = points(count);
+        let positions: Vec<usize> = (0..count).collect();
+        let (mut ink, mut x_sum, mut y_sum) = (0.0, 0.0, 0.0);
+        for image in changed(&all_moves(), &images, &positions, 0).chunks_exact(SHAPE.len()) {
+            for (i, value) in image.iter().enumerate() {
+                ink += value;
+                x_sum += value * (i % 9) as f32;
+                y_sum += value * (i / 9) as f32;
+            }
+        }
+        let (x, y, mean_ink) = (x_sum / ink, y_sum / ink, ink / count as f32);
+        assert!((x - 4.0).abs() < 0.1 && (y - 4.0).abs() < 0.1, "the centre went to {x}, {y}");
+        assert!((200.0..280.0).contains(&mean_ink), "{mean_ink} of 240 is left");
+    }
+
+    #[test]
+    fn erasing_blackens_a_rectangle_of_at_most_the_given_side() {
+        let white = Split::new(SHAPE, vec![255; 100 * SHAPE.len()], vec![0; 100]);
+        let erase = Erase { probability: 0.5, side: 0.5 };
+        let augment = Augment { erase, ..Augment::default() };
+        let positions: Vec<usize> = (0..100).collect();
+        let pixels = changed(&augment, &white, &positions, 0);
+        let erased: Vec<usize> = pixels
+            .chunks_exact(SHAPE.len())
+            .map(|image| image.iter().filter(|value| **value == 0.0).count())
+            .collect();
+        let touched = erased.iter().filter(|count| **count > 0).count();
+        assert!((30..=70).contains(&touched), "{touched} of 100");
+        assert!(erased.iter().all(|&count| count <= 16), "{erased:?}");
+    }
+}

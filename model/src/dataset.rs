@@ -70,7 +70,7 @@ const SYNTHETIC_SEED: u64 = 0;
 impl Dataset {
     pub fn load(task: &Task, source: &Source, holdout: Holdout) -> Result<Self, DatasetError> {
         let (name, train, test) = read(task, source)?;
-        Self::part(name, task.classes.len(), train, test, holdout)
+        Self::part(name, task.classes.len(), &train, test, holdout)
     }
 
     /// The data's name and its test images alone, for a model that is final.
@@ -82,11 +82,11 @@ impl Dataset {
     fn part(
         name: String,
         classes: usize,
-        train: Split,
+        train: &Split,
         test: Split,
         holdout: Holdout,
     ) -> Result<Self, DatasetError> {
-        let digest = digest(&train, &test);
+        let digest = digest(train, &test);
         let (train_positions, validation_positions) = stratify(train.labels(), classes, holdout);
         if train_positions.is_empty() || validation_positions.is_empty() {
             return Err(DatasetError::TooFew { images: train.len(), share: holdout.share });
@@ -168,8 +168,7 @@ fn stratify(labels: &[Label], classes: usize, holdout: Holdout) -> (Vec<usize>, 
 
 fn digest(train: &Split, test: &Split) -> Digest {
     let labels = |split: &Split| -> Vec<u8> {
-        // A task has at most a thousand classes.
-        split.labels.iter().flat_map(|&label| (label as u32).to_le_bytes()).collect()
+        split.labels.iter().flat_map(|&label| (label as u64).to_le_bytes()).collect()
     };
     let (train_labels, test_labels) = (labels(train), labels(test));
     let all = train
@@ -245,5 +244,71 @@ impl Split {
         }
         let labels = positions.iter().map(|&i| self.labels[i]).collect();
         Self { shape: self.shape, pixels, labels }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: Shape = Shape { height: 8, width: 8, channels: 1 };
+
+    /// Image i is filled with i.
+    fn numbered(labels: &[Label]) -> Split {
+        let pixels = (0..labels.len()).flat_map(|i| vec![u8::try_from(i).unwrap(); SHAPE.len()]);
+        Split::new(SHAPE, pixels.collect(), labels.to_vec())
+    }
+
+    fn part(train: &Split, share: f64, seed: u64) -> Result<Dataset, DatasetError> {
+        let test = numbered(&[0, 1]);
+        Dataset::part("toy".to_owned(), 2, train, test, Holdout { share, seed })
+    }
+
+    #[test]
+    fn validation_takes_the_same_share_of_every_class_and_training_keeps_the_rest() {
+        let labels: Vec<Label> = (0..200).map(|i| usize::from(i % 4 == 0)).collect();
+        let train = numbered(&labels);
+        let dataset = part(&train, 0.1, 0).unwrap();
+        let of_class = |label| dataset.validation.labels().iter().filter(|l| **l == label).count();
+        assert_eq!((of_class(0), of_class(1)), (15, 5));
+        let mut seen: Vec<u8> = [&dataset.train, &dataset.validation]
+            .iter()
+            .flat_map(|split| split.pixels().iter().step_by(SHAPE.len()).copied())
+            .collect();
+        for split in [&dataset.train, &dataset.validation] {
+            for (image, &label) in split.images().zip(split.labels()) {
+                assert_eq!(labels[usize::from(image.pixels()[0])], label, "labels follow images");
+            }
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, (0..200).collect::<Vec<u8>>());
+    }
+
+    #[test]
+    fn the_seed_chooses_the_validation_images_and_the_digest_does_not_see_it() {
+        let train = numbered(&[0, 1].repeat(50));
+        let [first, same, other] = [0, 0, 1].map(|seed| part(&train, 0.2, seed).unwrap());
+        assert_eq!(first.validation, same.validation);
+        assert_ne!(first.validation, other.validation);
+        assert_eq!(first.digest, other.digest);
+        let mut swapped = [0, 1].repeat(50);
+        swapped.swap(0, 1);
+        assert_ne!(first.digest, part(&numbered(&swapped), 0.2, 0).unwrap().digest);
+    }
+
+    #[test]
+    fn too_few_images_to_validate_with_are_an_error() {
+        let error = part(&numbered(&[0, 1, 0, 1]), 0.1, 0).unwrap_err();
+        assert!(matches!(error, DatasetError::TooFew { images: 4, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_tensor_holds_the_image_with_its_channels_first() {
+        let shape = Shape { height: 8, width: 9, channels: 3 };
+        let pixels: Vec<u8> = (0..=215).collect();
+        let tensor = Split::new(shape, pixels, vec![0]).pixels_tensor();
+        assert_eq!(tensor.size(), [1, 3, 8, 9]);
+        // Row 1, column 2, second channel.
+        assert_eq!(tensor.int64_value(&[0, 1, 1, 2]), (9 + 2) * 3 + 1);
     }
 }

@@ -57,7 +57,6 @@ impl Random {
     }
 
     /// One of `0..n`.
-    #[expect(clippy::cast_possible_truncation, reason = "the remainder is below n, a usize")]
     pub(crate) fn below(&mut self, n: usize) -> usize {
         ((self.next() >> 32) % n as u64) as usize
     }

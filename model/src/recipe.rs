@@ -45,7 +45,7 @@ fn a_twentieth() -> f64 {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Optimiser {
     /// Nesterov's momentum as Sutskever et al. write it, 2013.
     Sgd { momentum: f64, weight_decay: f64 },
@@ -56,6 +56,27 @@ pub enum Optimiser {
 impl Default for Optimiser {
     fn default() -> Self {
         Self::Sgd { momentum: 0.9, weight_decay: 5e-4 }
+    }
+}
+
+impl Optimiser {
+    fn mistakes(self) -> Vec<String> {
+        let (decays, weight_decay) = match self {
+            Self::Sgd { momentum, weight_decay } => (vec![("momentum", momentum)], weight_decay),
+            Self::AdamW { beta1, beta2, weight_decay } => {
+                (vec![("beta1", beta1), ("beta2", beta2)], weight_decay)
+            }
+        };
+        let outside = |(_, decay): &(&str, f64)| !(0.0..1.0).contains(decay);
+        let mut mistakes: Vec<String> = decays
+            .into_iter()
+            .filter(outside)
+            .map(|(field, _)| format!("optimiser.{field}: must be at least 0 and below 1"))
+            .collect();
+        if !(weight_decay >= 0.0 && weight_decay.is_finite()) {
+            mistakes.push("optimiser.weight_decay: must be at least 0".to_owned());
+        }
+        mistakes
     }
 }
 
@@ -85,7 +106,7 @@ impl Schedule {
             return self.peak * at / self.warmup;
         }
         let fallen = (at - self.warmup) / (1.0 - self.warmup);
-        let cosine = (1.0 + (std::f64::consts::PI * fallen).cos()) / 2.0;
+        let cosine = f64::midpoint(1.0, (std::f64::consts::PI * fallen).cos());
         self.peak * (self.floor + (1.0 - self.floor) * cosine)
     }
 }
@@ -131,18 +152,122 @@ impl Recipe {
 
     fn mistakes(&self) -> Vec<String> {
         let mut mistakes = self.net.mistakes();
+        mistakes.extend(self.augment.mistakes());
         let mut demand = |holds: bool, mistake: &str| {
             if !holds {
                 mistakes.push(mistake.to_owned());
             }
         };
-        demand(self.epochs > 0, "epochs: at least 1");
+        let Schedule { peak, warmup, floor } = self.schedule;
+        let average = self.average.unwrap_or(Average { decay: 0.0, from: 0.0 });
+        demand(self.epochs > 0, "epochs: must be at least 1");
         demand(self.ghost_batch > 1, "ghost_batch: batch norm needs at least 2 images");
         demand(
             self.batch > 0 && self.batch.is_multiple_of(self.ghost_batch.max(1)),
             "batch: must be a multiple of `ghost_batch`",
         );
-        mistakes.extend(self.augment.mistakes());
+        demand(peak.is_finite() && peak > 0.0, "schedule.peak: must be above 0");
+        demand((0.0..1.0).contains(&warmup), "schedule.warmup: must be at least 0 and below 1");
+        demand((0.0..=1.0).contains(&floor), "schedule.floor: must be between 0 and 1");
+        demand(
+            (0.0..1.0).contains(&self.label_smoothing),
+            "label_smoothing: must be at least 0 and below 1",
+        );
+        demand(
+            (0.0..1.0).contains(&average.decay),
+            "average.decay: must be at least 0 and below 1",
+        );
+        demand((0.0..1.0).contains(&average.from), "average.from: must be at least 0 and below 1");
+        demand(
+            self.validation > 0.0 && self.validation < 1.0,
+            "validation: must be between 0 and 1, both excluded",
+        );
+        mistakes.extend(self.optimiser.mistakes());
         mistakes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = "
+net:
+  blocks:
+    - { channels: 4, stride: 2 }
+epochs: 1
+batch: 64
+schedule: { peak: 0.1 }
+";
+
+    fn parse(text: &str) -> Result<Recipe, RecipeError> {
+        Recipe::from_yaml(text, Path::new("my.yaml"))
+    }
+
+    #[test]
+    fn the_shipped_recipes_are_valid() {
+        for name in ["quick", "release"] {
+            let path = format!("{}/recipes/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+            Recipe::read(path.as_ref()).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_typo_is_shown_with_file_and_line() {
+        let check = |right: &str, wrong: &str, line: usize| {
+            let error = parse(&SMALL.replace(right, wrong)).unwrap_err().to_string();
+            for part in ["my.yaml", wrong.split(':').next().unwrap(), &format!("line {line}")] {
+                assert!(error.contains(part), "`{part}` missing in: {error}");
+            }
+        };
+        check("epochs: 1", "epoch: 1", 5);
+        check("peak: 0.1", "peek: 0.1", 7);
+    }
+
+    #[test]
+    fn all_impossible_values_are_reported_together() {
+        let wrong = SMALL
+            .replace("channels: 4", "channels: 0")
+            .replace("epochs: 1", "epochs: 0")
+            .replace("batch: 64", "batch: 100")
+            .replace("peak: 0.1", "peak: -1, warmup: 2")
+            + "augment: { rotate: -5 }\nlabel_smoothing: 1.5\nvalidation: 0\naverage: { decay: 1 }\n";
+        let error = parse(&wrong).unwrap_err().to_string();
+        let fields = [
+            "net.blocks[0].channels",
+            "epochs",
+            "batch",
+            "schedule.peak",
+            "schedule.warmup",
+            "augment.rotate",
+            "label_smoothing",
+            "validation",
+            "average.decay",
+        ];
+        for field in fields {
+            assert!(error.contains(&format!("{field}: ")), "`{field}` missing in:\n{error}");
+        }
+    }
+
+    #[test]
+    fn a_recipe_reads_back_with_every_default_spelled_out() {
+        let recipe = parse(SMALL).unwrap();
+        let json = serde_json::to_value(&recipe).unwrap();
+        for field in
+            ["ghost_batch", "optimiser", "label_smoothing", "average", "augment", "validation"]
+        {
+            assert!(json.get(field).is_some(), "{field} missing in {json}");
+        }
+        assert_eq!(serde_json::from_value::<Recipe>(json).unwrap(), recipe);
+    }
+
+    #[test]
+    fn the_learning_rate_rises_to_the_peak_and_falls_to_the_floor() {
+        let schedule = Schedule { peak: 1.0, warmup: 0.25, floor: 0.1 };
+        let rates: Vec<f64> = (0..1000).map(|step| schedule.rate(step, 1000)).collect();
+        assert!(rates[..250].is_sorted(), "rises");
+        assert!(rates[250..].is_sorted_by(|a, b| a >= b), "falls");
+        assert!(rates[0] < 0.01 && (rates[250] - 1.0).abs() < 1e-4);
+        assert!((rates[999] - 0.1).abs() < 1e-4, "{}", rates[999]);
     }
 }

@@ -230,7 +230,7 @@ impl Trainer {
         let keep = if counted <= 0.0 { 0.0 } else { decay.min(counted / (counted + 10.0)) };
         no_grad(|| {
             for (mut mean, parameter) in average.trainable().into_iter().zip(&self.parameters) {
-                let _ = mean.lerp_(&parameter.value, 1.0 - keep);
+                drop(mean.lerp_(&parameter.value, 1.0 - keep));
             }
         });
     }

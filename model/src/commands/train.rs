@@ -142,8 +142,9 @@ fn train_in(
     while !trainer.is_finished() {
         if stop.load(Ordering::Relaxed) {
             trainer.checkpoint().write(&run.checkpoint())?;
-            let (step, steps) = (trainer.progress().step, trainer.steps());
-            return Err(Interrupted { step, steps }.into());
+            return Err(
+                Interrupted { step: trainer.progress().step, steps: trainer.steps() }.into()
+            );
         }
         let epoch = trainer.step()?;
         progress.step(&trainer);
@@ -154,15 +155,15 @@ fn train_in(
         }
     }
     progress.trained();
-    let trained = trainer.finish();
-    let path = write_artifact(&trained, settings, dataset)?;
+    let result = trainer.finish();
+    let path = write_artifact(&result, settings, dataset)?;
     let metrics = Artifact::open(&path)?.manifest().metrics.clone();
     let finals = [
         ("test/accuracy", metrics.accuracy),
         ("test/loss", metrics.loss),
         ("test/calibration_error", metrics.calibration_error),
     ];
-    run.log(&trained.epochs, &finals)?;
+    run.log(&result.epochs, &finals)?;
     Ok(path)
 }
 

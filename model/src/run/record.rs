@@ -1,6 +1,7 @@
 //! [`Record`]: what `run.json` holds.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 use contract::digest::Digest;
 use contract::manifest::DataRecord;
@@ -52,7 +53,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    pub fn new(key: impl Into<String>, value: impl ToString) -> Self {
+    pub fn new(key: impl Into<String>, value: impl Display) -> Self {
         Self { key: key.into(), value: value.to_string() }
     }
 }

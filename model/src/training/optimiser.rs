@@ -44,30 +44,67 @@ pub(crate) fn update(
             match optimiser {
                 Optimiser::Sgd { momentum, weight_decay } => {
                     let decay = parameter.decay(weight_decay);
-                    let gradient = if decay > 0.0 {
-                        gradient + &parameter.value * decay
-                    } else {
-                        gradient.shallow_clone()
-                    };
+                    let gradient = gradient + &parameter.value * decay;
                     let velocity = &mut parameter.memory[0];
-                    let _ = velocity.g_mul_scalar_(momentum).g_add_(&gradient);
-                    let _ = parameter.value.g_sub_(&((gradient + &*velocity * momentum) * rate));
+                    *velocity *= momentum;
+                    *velocity += &gradient;
+                    parameter.value -= (gradient + &*velocity * momentum) * rate;
                 }
                 Optimiser::AdamW { beta1, beta2, weight_decay } => {
                     let decay = parameter.decay(weight_decay);
                     let [mean, square] = &mut parameter.memory[..] else {
                         unreachable!("two buffers were made");
                     };
-                    let _ = mean.g_mul_scalar_(beta1).g_add_(&(gradient * (1.0 - beta1)));
-                    let _ =
-                        square.g_mul_scalar_(beta2).g_add_(&(gradient.square() * (1.0 - beta2)));
+                    *mean *= beta1;
+                    *mean += gradient * (1.0 - beta1);
+                    *square *= beta2;
+                    *square += gradient.square() * (1.0 - beta2);
                     let count = (step + 1) as f64;
                     let mean = &*mean / (1.0 - beta1.powf(count));
                     let root = (&*square / (1.0 - beta2.powf(count))).sqrt() + ADAM_EPSILON;
-                    let _ = parameter.value.g_mul_scalar_(1.0 - rate * decay);
-                    let _ = parameter.value.g_sub_(&(mean / root * rate));
+                    parameter.value *= 1.0 - rate * decay;
+                    parameter.value -= mean / root * rate;
                 }
             }
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::nn::{self, OptimizerConfig, VarStore};
+    use tch::{Device, Kind};
+
+    use super::*;
+
+    /// The same ten steps down the same valley as tch's own optimiser.
+    fn check(ours: Optimiser, theirs: impl OptimizerConfig) {
+        let start = Tensor::arange(6, (Kind::Float, Device::Cpu)).view([2, 3]) + 1.0;
+        let loss = |value: &Tensor| (value.sin() * value.square()).sum(Kind::Float);
+        let vars = VarStore::new(Device::Cpu);
+        let reference = vars.root().var_copy("value", &start);
+        let mut optimizer = theirs.build(&vars, 0.05).unwrap();
+        let value = start.copy().set_requires_grad(true);
+        let mut parameters = [Parameter::new(value, ours)];
+        for step in 0..10 {
+            optimizer.backward_step(&loss(&reference));
+            let value = &parameters[0].value;
+            let gradients = Tensor::run_backward(&[&loss(value)], &[value], false, false);
+            update(ours, &mut parameters, &gradients, 0.05, step);
+            let difference = (&parameters[0].value - &reference).abs().max().double_value(&[]);
+            assert!(difference < 1e-5, "{difference} after step {step}");
+        }
+    }
+
+    #[test]
+    fn sgd_is_nesterovs_as_libtorch_has_it() {
+        let theirs = nn::Sgd { momentum: 0.9, dampening: 0.0, wd: 0.01, nesterov: true };
+        check(Optimiser::Sgd { momentum: 0.9, weight_decay: 0.01 }, theirs);
+    }
+
+    #[test]
+    fn adam_w_is_as_libtorch_has_it() {
+        let theirs = nn::AdamW { beta1: 0.9, beta2: 0.99, wd: 0.1, ..nn::AdamW::default() };
+        check(Optimiser::AdamW { beta1: 0.9, beta2: 0.99, weight_decay: 0.1 }, theirs);
+    }
 }
