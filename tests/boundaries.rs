@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// Packages that must build on a machine without libtorch.
-const WITHOUT_LIBTORCH: [&str; 4] = ["contract", "protocol", "xtask", "e2e"];
+const WITHOUT_LIBTORCH: [&str; 5] = ["contract", "gitops", "protocol", "xtask", "e2e"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -43,6 +43,10 @@ impl Http {
         Self::reply(self.agent.get(url).call()?)
     }
 
+    pub fn get_as(&self, url: &str, accept: &str) -> Result<Reply, ureq::Error> {
+        Self::reply(self.agent.get(url).header("accept", accept).call()?)
+    }
+
     pub fn post(&self, url: &str, content_type: &str, body: &[u8]) -> Result<Reply, ureq::Error> {
         Self::reply(self.agent.post(url).header("content-type", content_type).send(body)?)
     }

@@ -7,5 +7,6 @@ pub mod data;
 pub mod http;
 pub mod model;
 pub mod process;
+pub mod registry;
 pub mod repo;
 pub mod server;

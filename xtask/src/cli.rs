@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
+use crate::deliver::{image, manifests};
 use crate::develop::{bench, check, setup, test};
 use crate::operate::serve;
 use crate::repo::Repo;
@@ -27,6 +28,10 @@ Train and look:
   data    Fetch and verify the training data
   probes  Cut labelled probes for smoke tests
 
+Deliver:
+  image      Build the service's image, and prove that it answers
+  manifests  Render and check what the environments run
+
 Develop:
   setup   Provide libtorch, so that plain cargo and rust-analyzer work
   check   Formatting, lints, licences, boundaries, generated files
@@ -46,6 +51,10 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Data(data::Command),
     Probes(probes::Args),
+    #[command(subcommand)]
+    Image(image::Command),
+    #[command(subcommand)]
+    Manifests(manifests::Command),
     Setup(setup::Args),
     Check(check::Args),
     Test(test::Args),
@@ -60,6 +69,8 @@ impl Command {
             Self::Train(args) => args.run(repo),
             Self::Data(command) => command.run(repo),
             Self::Probes(args) => args.run(repo),
+            Self::Image(command) => command.run(repo),
+            Self::Manifests(command) => command.run(repo),
             Self::Setup(args) => setup::run(args, repo),
             Self::Check(args) => args.run(repo),
             Self::Test(args) => args.run(repo),

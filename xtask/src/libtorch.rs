@@ -248,3 +248,24 @@ fn unpack(wheel: &Path, libraries: &[&str], folder: &Path) -> anyhow::Result<()>
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_image_is_built_from_the_same_files() {
+        let linux = PLATFORMS.iter().find(|platform| platform.name == "x86_64-linux").unwrap();
+        let dockerfile = include_str!("../../Dockerfile");
+        for library in linux.libraries {
+            assert!(dockerfile.contains(library), "{library}");
+        }
+        let requirements: Vec<_> = include_str!("libtorch/x86_64-linux.txt").lines().collect();
+        assert_eq!(requirements.len(), linux.wheels.len());
+        for (wheel, requirement) in linux.wheels.iter().zip(requirements) {
+            let Wheel { package, version, platform, sha256 } = wheel;
+            assert_eq!(requirement, format!("{package}=={version} --hash=sha256:{sha256}"));
+            assert!(dockerfile.contains(&format!("--platform {platform}")), "{platform}");
+        }
+    }
+}

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod cli;
+mod deliver;
 mod develop;
 mod download;
 mod libtorch;

@@ -17,6 +17,16 @@ pub(crate) struct Cmd {
     env: Vec<(OsString, OsString)>,
 }
 
+/// A program that ran to its end, well or not.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) success: bool,
+    /// None where a signal ended it.
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
 impl Cmd {
     pub(crate) fn new(program: impl AsRef<OsStr>, dir: &Path) -> Self {
         Self {
@@ -40,6 +50,19 @@ impl Cmd {
     pub(crate) fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.env.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
         self
+    }
+
+    /// Runs to the end and leaves it to the caller what its status means.
+    pub(crate) fn end(&self) -> anyhow::Result<Ended> {
+        let output = self.expression().stdout_capture().stderr_capture().unchecked().run();
+        let output = output.with_context(|| self.cannot_start())?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(Ended {
+            success: output.status.success(),
+            code: output.status.code(),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+        })
     }
 
     /// Runs to the end; its output is progress.

@@ -1,5 +1,9 @@
 //! External programs, one module each: their arguments, and what their answers mean.
 
 pub(crate) mod cargo;
+pub(crate) mod engine;
 pub(crate) mod git;
+pub(crate) mod kubeconform;
+pub(crate) mod kustomize;
+pub(crate) mod pinned;
 pub(crate) mod pip;

@@ -15,6 +15,6 @@ impl Args {
     pub(crate) fn run(self, repo: &Repo) -> anyhow::Result<()> {
         let mut tiers = suite::checks(repo);
         tiers.push(suite::libtorch_lint(repo));
-        run_tiers(repo, tiers, self.install)
+        run_tiers(repo, tiers, &self.install)
     }
 }

@@ -8,7 +8,7 @@ use crate::libtorch;
 use crate::process::Cmd;
 use crate::repo::{Repo, read_task};
 use crate::report::step;
-use crate::tools::cargo;
+use crate::tools::{cargo, engine, kubeconform, kustomize};
 use crate::train::data;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,11 +18,17 @@ pub(crate) enum Requirement {
     Data,
     Browser,
     PythonTorch,
+    /// kustomize, kubeconform, and the schemas of Kubernetes.
+    Kubernetes,
+    /// Docker, with the images that ours are built from.
+    Engine,
+    Registry,
 }
 
 /// Pinned, so that a new release cannot turn main red.
 const CARGO_DENY: &str = "cargo-deny@0.20.2";
 const BROWSER_PACKAGES: [&str; 2] = ["chromium", "chromium-driver"];
+const REGISTRY_PACKAGES: [&str; 1] = ["docker-registry"];
 const PYTHON_PACKAGES: [&str; 2] = ["torch==2.13.0", "numpy"];
 
 impl Requirement {
@@ -36,7 +42,9 @@ impl Requirement {
                 let task = read_task(&repo.task_file())?;
                 return data::provide(repo, &task, Some(&task.data.name), None).map(drop);
             }
-            Self::CargoDeny | Self::Browser | Self::PythonTorch => {}
+            Self::Kubernetes => return kustomize::provide().and_then(|()| kubeconform::provide()),
+            Self::Engine => return engine_with_bases(repo),
+            Self::CargoDeny | Self::Browser | Self::PythonTorch | Self::Registry => {}
         }
         if self.is_there(repo) {
             return Ok(());
@@ -59,6 +67,9 @@ impl Requirement {
             Self::Data => "the training data",
             Self::Browser => "Chromium with its driver",
             Self::PythonTorch => "PyTorch in Python",
+            Self::Kubernetes => "kustomize or kubeconform",
+            Self::Engine => "Docker",
+            Self::Registry => "docker-registry",
         }
     }
 
@@ -72,22 +83,19 @@ impl Requirement {
             Self::PythonTorch => Cmd::new(Self::python(), repo.root())
                 .args(["-c", "import torch; assert torch.__version__.startswith('2.13.0')"])
                 .succeeds(),
-            Self::Libtorch | Self::Data => true,
+            Self::Registry => Cmd::new("docker-registry", repo.root()).arg("--version").succeeds(),
+            Self::Libtorch | Self::Data | Self::Kubernetes | Self::Engine => true,
         }
     }
 
     fn install(self, repo: &Repo) -> anyhow::Result<()> {
-        let run = |program: &str, args: &[&str]| Cmd::new(program, repo.root()).args(args).run();
         match self {
             Self::CargoDeny => cargo::cargo(repo)
                 .args(["install", "--quiet", "--locked", CARGO_DENY, "--root"])
                 .arg(tools_folder())
                 .run(),
-            Self::Browser => {
-                run("apt-get", &["update", "--quiet=2"])?;
-                let args = ["install", "--quiet=2", "--yes", "--no-install-recommends"];
-                run("apt-get", &[&args[..], &BROWSER_PACKAGES[..]].concat())
-            }
+            Self::Browser => debian(repo, &BROWSER_PACKAGES),
+            Self::Registry => debian(repo, &REGISTRY_PACKAGES),
             Self::PythonTorch => {
                 Cmd::new("python3", repo.root())
                     .args(["-m", "venv"])
@@ -98,7 +106,7 @@ impl Requirement {
                     .args(PYTHON_PACKAGES)
                     .run()
             }
-            Self::Libtorch | Self::Data => Ok(()),
+            Self::Libtorch | Self::Data | Self::Kubernetes | Self::Engine => Ok(()),
         }
     }
 
@@ -113,6 +121,23 @@ impl Requirement {
     pub(crate) fn python() -> PathBuf {
         Self::venv_folder().join("bin/python")
     }
+}
+
+fn debian(repo: &Repo, packages: &[&str]) -> anyhow::Result<()> {
+    let apt = || Cmd::new("apt-get", repo.root()).env("DEBIAN_FRONTEND", "noninteractive");
+    apt().args(["update", "--quiet=2"]).run()?;
+    apt().args(["install", "--quiet=2", "--yes", "--no-install-recommends"]).args(packages).run()
+}
+
+fn engine_with_bases(repo: &Repo) -> anyhow::Result<()> {
+    engine::demand()?;
+    let dockerfile = fs_err::read_to_string(repo.path("Dockerfile"))?;
+    for base in engine::bases(&dockerfile) {
+        if !engine::provide(base) {
+            bail!("the image `{base}` is not here and cannot be pulled");
+        }
+    }
+    Ok(())
 }
 
 fn tools_folder() -> PathBuf {

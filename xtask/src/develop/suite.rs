@@ -7,7 +7,7 @@ use crate::repo::Repo;
 use crate::tools::cargo::{self, LIBTORCH_PACKAGES};
 
 /// Packages that build without libtorch.
-const LIGHT_PACKAGES: [&str; 4] = ["contract", "protocol", "xtask", "e2e"];
+const LIGHT_PACKAGES: [&str; 5] = ["contract", "gitops", "protocol", "xtask", "e2e"];
 
 pub(crate) struct Tier {
     pub(crate) name: &'static str,
@@ -51,12 +51,17 @@ pub(crate) fn checks(repo: &Repo) -> Vec<Tier> {
             ],
         },
         Tier { name: "boundaries", needs: &[], commands: vec![e2e(repo, "boundaries")] },
+        Tier {
+            name: "manifests",
+            needs: &[Requirement::Kubernetes],
+            commands: vec![e2e(repo, "delivery").args(["--", "manifests::"])],
+        },
     ]
 }
 
 /// Unit tests of everything that needs no libtorch.
 pub(crate) fn light(repo: &Repo) -> Tier {
-    let packages = packages(&LIGHT_PACKAGES[..3]);
+    let packages = packages(&LIGHT_PACKAGES[..4]);
     Tier {
         name: "light",
         needs: &[],
@@ -80,7 +85,7 @@ pub(crate) fn libtorch_lint(repo: &Repo) -> Tier {
 
 /// Everything that trains, serves, or drives another program that does.
 pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
-    use Requirement::{Browser, Data, Libtorch, PythonTorch};
+    use Requirement::{Browser, Data, Engine, Libtorch, PythonTorch, Registry};
     vec![
         Tier {
             name: "libtorch",
@@ -103,6 +108,11 @@ pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
             name: "python",
             needs: &[Libtorch, Data, PythonTorch],
             commands: vec![e2e(repo, "python")],
+        },
+        Tier {
+            name: "image",
+            needs: &[Libtorch, Data, Engine, Registry],
+            commands: vec![e2e(repo, "delivery").args(["--", "image::"])],
         },
     ]
 }

@@ -16,6 +16,20 @@ pub(crate) fn head(repo: &Repo) -> Option<Head> {
     Some(Head { revision: revision.trim().to_owned(), dirty: !status.is_empty() })
 }
 
+/// The newest commit that changed one of these paths; `None` where there is none, or history is cut off.
+pub(crate) fn last_change(repo: &Repo, paths: &[String]) -> Option<String> {
+    let shallow = git(repo).args(["rev-parse", "--is-shallow-repository"]).read().ok()?;
+    let revision = git(repo).args(["log", "-1", "--format=%H", "--"]).args(paths).read().ok()?;
+    let known = shallow.trim() == "false" && !revision.trim().is_empty();
+    known.then(|| revision.trim().to_owned())
+}
+
+/// Whether these paths hold anything that no commit does, files that Git does not know included.
+pub(crate) fn differs(repo: &Repo, paths: &[String]) -> anyhow::Result<bool> {
+    let status = git(repo).args(["status", "--porcelain", "--"]).args(paths).read()?;
+    Ok(!status.is_empty())
+}
+
 fn git(repo: &Repo) -> Cmd {
     Cmd::new("git", repo.root()).env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C")
 }

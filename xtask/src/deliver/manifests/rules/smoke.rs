@@ -1,0 +1,143 @@
+//! The contract of the smoke test: it runs after every sync, its exit code reaches whoever handles a
+//! failed one, and it compares what answers with what the pin promises.
+
+use contract::probes::Probes;
+use serde_json::{Value, json};
+
+use crate::deliver::manifests::objects::{Object, Objects, list, selects, texts};
+
+pub(super) fn decides(objects: &Objects, found: &mut Vec<String>) {
+    let Some(job) = job(objects) else {
+        found.push("there must be exactly one Job that Argo CD runs as PostSync hook".to_owned());
+        return;
+    };
+    let mut mistake = |text: String| found.push(format!("{}: {text}", job.title()));
+    if job.annotation("argocd.argoproj.io/hook-delete-policy") != Some("BeforeHookCreation") {
+        mistake("hook-delete-policy must be BeforeHookCreation, or its logs are lost".to_owned());
+    }
+    for (pointer, wanted) in [
+        ("/spec/podFailurePolicy/rules/0/action", json!("FailJob")),
+        ("/spec/podFailurePolicy/rules/0/onExitCodes/operator", json!("In")),
+        ("/spec/podFailurePolicy/rules/0/onExitCodes/values", json!([42, 43])),
+        ("/spec/podFailurePolicy/rules/1/action", json!("Ignore")),
+        ("/spec/podFailurePolicy/rules/1/onPodConditions/0/type", json!("DisruptionTarget")),
+        ("/spec/template/spec/restartPolicy", json!("Never")),
+        ("/spec/ttlSecondsAfterFinished", Value::Null),
+    ] {
+        if *job.at(pointer) != wanted {
+            let field = pointer.trim_start_matches("/spec/").replace('/', ".");
+            mistake(format!("{field} must be {wanted}, or its exit code is lost"));
+        }
+    }
+    if job.at("/spec/activeDeadlineSeconds").is_null() {
+        mistake("without activeDeadlineSeconds a stuck test holds up every sync".to_owned());
+    }
+    let [container] = job.list("/spec/template/spec/containers") else {
+        return mistake("it must have exactly one container".to_owned());
+    };
+    command(objects, job, container, &mut mistake);
+    match target(objects, job) {
+        None => mistake("its URL leads to no Service with pods here".to_owned()),
+        Some((workload, _port)) => same_image(workload, container, &mut mistake),
+    }
+}
+
+/// The only Job that runs after a sync.
+pub(super) fn job(objects: &Objects) -> Option<&Object> {
+    let hook = "argocd.argoproj.io/hook";
+    let mut jobs = objects.of("Job").filter(|job| job.annotation(hook) == Some("PostSync"));
+    let job = jobs.next();
+    if jobs.next().is_some() { None } else { job }
+}
+
+/// The workload behind the Service that the test is pointed at, and the port of its pods.
+pub(super) fn target<'a>(objects: &'a Objects, job: &Object) -> Option<(&'a Object, u64)> {
+    let container = job.list("/spec/template/spec/containers").first()?;
+    let url = texts(&container["args"]).into_iter().find_map(|arg| arg.strip_prefix("http://"))?;
+    let (host, port) = url.split_once(':').unwrap_or((url, "80"));
+    let port: u64 = port.parse().ok()?;
+    let service = objects.find("Service", host)?;
+    let target =
+        &service.list("/spec/ports").iter().find(|entry| entry["port"] == port)?["targetPort"];
+    let selector = json!({ "matchLabels": service.at("/spec/selector") });
+    let workload =
+        objects.workloads().find(|workload| selects(&selector, workload.pod_labels()))?;
+    let port = match target {
+        Value::Number(number) => number.as_u64()?,
+        name => workload
+            .containers()
+            .flat_map(|container| list(&container["ports"]))
+            .find(|port| port["name"] == *name)?["containerPort"]
+            .as_u64()?,
+    };
+    Some((workload, port))
+}
+
+fn command(objects: &Objects, job: &Object, container: &Value, mistake: &mut impl FnMut(String)) {
+    let args = texts(&container["args"]);
+    let value = |flag: &str| {
+        let position = args.iter().position(|arg| *arg == flag)?;
+        args.get(position + 1).copied()
+    };
+    if args.first() != Some(&"smoke") || !container["command"].is_null() {
+        mistake("its first argument must be `smoke`, of the image's own program".to_owned());
+    }
+    for (flag, key) in
+        [("--expect-app-version", "APP_VERSION"), ("--expect-model-digest", "MODEL_DIGEST")]
+    {
+        // A variable that is not defined would stay `$(…)`: a version that no service has.
+        let defined = list(&container["env"]).iter().any(|variable| {
+            let source = &variable["valueFrom"]["configMapKeyRef"];
+            let map = source["name"].as_str().unwrap_or_default();
+            variable["name"] == key
+                && source["key"] == key
+                && map.starts_with("release-info")
+                && objects
+                    .find("ConfigMap", map)
+                    .is_some_and(|map| map.at("/data")[key].is_string())
+        });
+        if value(flag) != Some(format!("$({key})").as_str()) || !defined {
+            mistake(format!("{flag} must be $({key}), from the ConfigMap release-info"));
+        }
+    }
+    match value("--probes").map(|path| mounted(objects, job, container, path)) {
+        None => mistake("no --probes: nothing would test the model".to_owned()),
+        Some(None) => mistake("--probes names no file of a mounted ConfigMap".to_owned()),
+        Some(Some(probes)) => {
+            if let Err(error) = Probes::from_json(probes.as_bytes()) {
+                mistake(error.to_string());
+            }
+        }
+    }
+}
+
+/// Content of a file that a `ConfigMap` puts into the container.
+fn mounted<'a>(
+    objects: &'a Objects,
+    job: &Object,
+    container: &Value,
+    path: &str,
+) -> Option<&'a str> {
+    let (folder, file) = path.rsplit_once('/')?;
+    let mount =
+        list(&container["volumeMounts"]).iter().find(|mount| mount["mountPath"] == folder)?;
+    let volumes = job.list("/spec/template/spec/volumes");
+    let volume = volumes.iter().find(|volume| volume["name"] == mount["name"])?;
+    let map = objects.find("ConfigMap", volume["configMap"]["name"].as_str()?)?;
+    map.at("/data")[file].as_str()
+}
+
+fn same_image(workload: &Object, container: &Value, mistake: &mut impl FnMut(String)) {
+    let mut containers = workload.containers();
+    if !containers.any(|other| other["image"] == container["image"]) {
+        mistake(format!("it tests with another image than {} runs", workload.title()));
+    }
+    for container in workload.containers() {
+        if list(&container["env"]).iter().any(|variable| variable["name"] == "APP_VERSION") {
+            mistake(format!(
+                "{} sets APP_VERSION, so the test would compare the pin with itself",
+                workload.title()
+            ));
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Main in Git: [`gitops::mainline::Mainline`] over a clone and the remote that everybody pushes to.
+//!
+//! The work tree, the index and the user's own branches and tags are neither read nor written: what the
+//! remote has is mirrored under `refs/mainline/`, commits are made with an index of their own. So kill
+//! -9, races and a dirty checkout are non-events.
+
+mod commit;
+#[cfg(test)]
+mod conformance;
+mod log;
+mod push;
+#[cfg(test)]
+mod sandbox;
+
+use std::hash::{BuildHasher, RandomState};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use gitops::mainline::{Built, Mainline, Push, Update};
+use gitops::object_id::CommitId;
+use gitops::plan::Plan;
+use gitops::snapshot::{Blobs, Commit, Mark, Snapshot};
+use jiff::Timestamp;
+
+use crate::process::Cmd;
+use crate::report::WithHint;
+use crate::tools::git;
+
+pub(crate) struct GitMainline {
+    /// Any clone of the repository, bare or not.
+    clone: PathBuf,
+    /// Name or address of where main lives.
+    remote: String,
+    /// Time of commits; the machine's clock where none is given.
+    clock: Option<Timestamp>,
+    /// Longest wait after the first lost race; twice as long after each further one.
+    patience: Duration,
+}
+
+/// What everybody sees, mirrored: `refs/X` of the remote is `refs/mainline/X` here.
+const MIRROR: &str = "refs/mainline/";
+const MIRRORED: [&str; 4] =
+    ["heads/main", "tags/verified/*", "tags/rollback/*", "heads/proposal/*"];
+const MAIN: &str = "refs/mainline/heads/main";
+
+/// Everything a snapshot is made of.
+pub(crate) struct Evidence {
+    pub(crate) commits: Vec<Commit>,
+    pub(crate) marks: Vec<Mark>,
+    pub(crate) blobs: Blobs,
+}
+
+impl GitMainline {
+    pub(crate) fn open(clone: &Path, remote: &str) -> anyhow::Result<Self> {
+        let shallow = git::plumbing(clone).args(["rev-parse", "--is-shallow-repository"]).bytes();
+        let shallow = shallow
+            .with_context(|| format!("`{}` is no Git repository", clone.display()))
+            .hint("run this in a clone of the repository that the cluster follows")?;
+        if shallow.starts_with(b"true") {
+            return Err(anyhow::anyhow!("the history of this clone is cut off"))
+                .hint("git fetch --unshallow (in CI: check out with fetch-depth 0)");
+        }
+        Ok(Self {
+            clone: clone.to_owned(),
+            remote: remote.to_owned(),
+            clock: None,
+            patience: Duration::from_millis(200),
+        })
+    }
+
+    fn git(&self) -> Cmd {
+        git::plumbing(&self.clone)
+    }
+
+    /// Brings the mirror up to date. Two processes in one clone may meet at its refs.
+    fn fetch(&self) -> anyhow::Result<()> {
+        const TRIES: u32 = 5;
+        let refspecs = MIRRORED.map(|name| format!("+refs/{name}:{MIRROR}{name}"));
+        let options = ["--quiet", "--no-tags", "--prune", "--no-write-fetch-head"];
+        let fetch = self.git().arg("fetch").args(options).arg("--").arg(&self.remote);
+        let fetch = fetch.args(&refspecs);
+        for lost in 1..=TRIES {
+            let ended = fetch.end()?;
+            if ended.success {
+                return Ok(());
+            }
+            let met = ended.stderr.contains("cannot lock ref");
+            if !met || lost == TRIES {
+                return Err(anyhow::anyhow!("{}", ended.stderr.trim()))
+                    .with_context(|| format!("fetching main from `{}`", self.remote))
+                    .hint("git ls-remote shows whether the remote answers and has a branch main");
+            }
+            self.wait(lost);
+        }
+        Ok(())
+    }
+
+    /// Two calls for the history, one for the content of pins and holds.
+    pub(crate) fn look(&self) -> anyhow::Result<Evidence> {
+        let names = self.git().args(["for-each-ref", "--format=%(objectname) %(refname)", MIRROR]);
+        let names = String::from_utf8(names.bytes()?).context("a ref's name is not UTF-8")?;
+        let mut tip = None;
+        let mut marks = Vec::new();
+        for (id, name) in names.lines().filter_map(|line| line.split_once(' ')) {
+            let id: CommitId = id.parse()?;
+            if name == MAIN {
+                tip = Some(id);
+            }
+            let public = name.replacen(MIRROR, "refs/", 1);
+            marks.extend(Mark::parse(&public, id));
+        }
+        let Some(tip) = tip else { bail!("`{}` has no branch main", self.remote) };
+        let commits = log::read(&self.git(), tip)?;
+        let blobs = log::contents(&self.git(), &commits)?;
+        Ok(Evidence { commits, marks, blobs })
+    }
+
+    fn wait(&self, lost: u32) {
+        let longest = self.patience.saturating_mul(1 << lost.min(6));
+        let longest = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX).max(1);
+        let jitter = RandomState::new().hash_one(lost) % longest;
+        std::thread::sleep(Duration::from_millis(longest / 4 + jitter).min(longest_wait()));
+    }
+}
+
+fn longest_wait() -> Duration {
+    Duration::from_secs(5)
+}
+
+impl Mainline for GitMainline {
+    type Error = anyhow::Error;
+
+    fn load(&mut self) -> anyhow::Result<Arc<Snapshot>> {
+        self.fetch()?;
+        let Evidence { commits, marks, blobs } = self.look()?;
+        let snapshot = Snapshot::new(&commits, marks, blobs).context("main has no commits")?;
+        Ok(Arc::new(snapshot))
+    }
+
+    fn build(&mut self, plan: &Plan) -> anyhow::Result<Built> {
+        commit::build(&|| self.git(), self.clock, plan)
+    }
+
+    fn push(&mut self, updates: &[Update]) -> anyhow::Result<Push> {
+        push::push(self.git(), &self.remote, updates)
+    }
+
+    fn back_off(&mut self, lost: u32) {
+        self.wait(lost);
+    }
+}

@@ -1,0 +1,189 @@
+//! kubeconform: manifests against the schemas of one Kubernetes version, without a network.
+//!
+//! The schemas come from a package of the Python index, whose files name each other by addresses on the
+//! internet. Relative names take their place, so that nothing is asked for there.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use contract::atomic::AtomicDir;
+use fs_err as fs;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::libtorch::cache_folder;
+use crate::process::Cmd;
+use crate::report::step;
+use crate::tools::pinned::GoTool;
+use crate::tools::pip::{self, Wheel};
+
+const KUBECONFORM: GoTool = GoTool {
+    name: "kubeconform",
+    package: "github.com/yannh/kubeconform/cmd/kubeconform",
+    version: "v0.8.0",
+};
+const SCHEMAS: Wheel = Wheel {
+    package: "kubernetes-validate",
+    version: "1.37.0",
+    platform: "any",
+    sha256: "85136d018a27b50ec7fc049d902bfa5193f5976807e6c0f408e3ab6fe078cad9",
+};
+/// The oldest version that is meant to run what we deploy.
+pub(crate) const KUBERNETES: &str = "1.34";
+
+/// Every object that its schema refuses, unknown fields included, with the name of its manifests.
+///
+/// All at once: most of the time goes into reading schemas.
+pub(crate) fn mistakes(manifests: &[(String, String)]) -> anyhow::Result<Vec<(String, String)>> {
+    // Without any file it would wait for one on stdin.
+    if manifests.is_empty() {
+        return Ok(Vec::new());
+    }
+    let schemas = schemas()?;
+    let location = format!("{}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json", schemas.display());
+    let folder = tempfile::tempdir()?;
+    for (name, text) in manifests {
+        fs::write(folder.path().join(format!("{name}.yaml")), text)?;
+    }
+    let kubeconform = Cmd::new(KUBECONFORM.provide()?, folder.path())
+        .args(["-strict", "-output", "json", "-schema-location", &location])
+        .args(manifests.iter().map(|(name, _)| format!("{name}.yaml")));
+    let ended = kubeconform.end()?;
+    let report: Report = serde_json::from_str(&ended.stdout)
+        .with_context(|| format!("`{kubeconform}` printed no report: {}", ended.stderr.trim()))?;
+    Ok(report.resources.iter().map(|resource| (resource.manifests(), resource.mistake())).collect())
+}
+
+pub(crate) fn provide() -> anyhow::Result<()> {
+    KUBECONFORM.provide()?;
+    schemas().map(drop)
+}
+
+#[derive(Deserialize)]
+struct Report {
+    resources: Vec<Resource>,
+}
+
+#[derive(Deserialize)]
+struct Resource {
+    filename: String,
+    kind: String,
+    name: String,
+    msg: String,
+}
+
+impl Resource {
+    fn manifests(&self) -> String {
+        self.filename.trim_end_matches(".yaml").to_owned()
+    }
+
+    fn mistake(&self) -> String {
+        let reason = match self.msg.split_once(" - at '") {
+            // The validator names its own files first.
+            Some((_, places)) => format!("'{places}"),
+            None => self.msg.clone(),
+        };
+        format!("{}/{}: {reason}", self.kind, self.name)
+    }
+}
+
+fn schemas() -> anyhow::Result<PathBuf> {
+    let parent = cache_folder()?.join("kubernetes-schemas");
+    let home = parent.join(format!("{KUBERNETES}-from-{}", SCHEMAS.version));
+    if home.is_dir() {
+        return Ok(home);
+    }
+    fs::create_dir_all(&parent)?;
+    let lock = fs::File::create(parent.join(".lock"))?;
+    lock.file().lock().context("waiting for another installation")?;
+    if !home.is_dir() {
+        step(format_args!("downloading the schemas of Kubernetes {KUBERNETES} (22 MB)"));
+        let downloads = parent.join("downloads");
+        pip::download(&SCHEMAS, &downloads)?;
+        unpack(&downloads, &home)?;
+        fs::remove_dir_all(&downloads)?;
+    }
+    Ok(home)
+}
+
+fn unpack(downloads: &Path, home: &Path) -> anyhow::Result<()> {
+    let wheel = downloads.join(format!("kubernetes_validate-{}-py3-none-any.whl", SCHEMAS.version));
+    let prefix =
+        format!("kubernetes_validate/kubernetes-json-schema/v{KUBERNETES}.0-local-strict/");
+    let folder = AtomicDir::create(home)?;
+    let mut archive = zip::ZipArchive::new(fs::File::open(&wheel)?)?;
+    for index in 0..archive.len() {
+        let mut member = archive.by_index(index)?;
+        let Some(name) = member.name().strip_prefix(&prefix).map(str::to_owned) else { continue };
+        if !member.is_file() || name.contains('/') {
+            continue;
+        }
+        let mut text = String::new();
+        member.read_to_string(&mut text)?;
+        fs::write(folder.path().join(&name), relative(&text).context(name)?)?;
+    }
+    fs::metadata(folder.path().join("_definitions.json"))?;
+    Ok(folder.commit()?)
+}
+
+fn relative(schema: &str) -> anyhow::Result<String> {
+    let mut schema: Value = serde_json::from_str(schema)?;
+    if let Some(fields) = schema.as_object_mut() {
+        fields.remove("$id");
+    }
+    forget_descriptions(&mut schema);
+    Ok(schema.to_string().replace("\"/api/_definitions.json#", "\"_definitions.json#"))
+}
+
+/// Most of a schema is prose, which would be parsed again for every kind of object.
+fn forget_descriptions(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            // A field of that name has a schema, which is no text.
+            fields.retain(|name, value| name != "description" || !value.is_string());
+            fields.values_mut().for_each(forget_descriptions);
+        }
+        Value::Array(items) => items.iter_mut().for_each(forget_descriptions),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_names_its_neighbours_without_the_internet_and_keeps_what_it_demands() {
+        let schema = r#"{"$id": "https://k.io/x", "description": "prose", "required": ["description"],
+            "properties": {"description": {"type": "string", "description": "prose"},
+            "spec": {"$ref": "/api/_definitions.json#/$defs/Spec"}}}"#;
+        let expected = serde_json::json!({
+            "required": ["description"],
+            "properties": {
+                "description": { "type": "string" },
+                "spec": { "$ref": "_definitions.json#/$defs/Spec" },
+            },
+        });
+        assert_eq!(serde_json::from_str::<Value>(&relative(schema).unwrap()).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_mistake_names_the_object_and_the_place() {
+        let check = |message: &str, expected: &str| {
+            let resource = Resource {
+                filename: "staging.yaml".to_owned(),
+                kind: "Job".to_owned(),
+                name: "smoke".to_owned(),
+                msg: message.to_owned(),
+            };
+            assert_eq!(resource.manifests(), "staging");
+            assert_eq!(resource.mistake(), format!("Job/smoke: {expected}"));
+        };
+        check(
+            "problem validating schema. jsonschema validation failed with 'file:///x.json#' - at '/spec': got string",
+            "'/spec': got string",
+        );
+        check("could not find schema for Job", "could not find schema for Job");
+    }
+}
