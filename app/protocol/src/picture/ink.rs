@@ -1,8 +1,8 @@
 //! [`PictureFit::CentredInk`](contract::task::PictureFit::CentredInk): bright strokes on black, in the
 //! place where the training pictures have them.
 //!
-//! The procedure that made MNIST: the strokes' bounding box scaled into 20 of 28 pixels with its
-//! aspect kept, then moved until the centre of mass is the centre of the picture.
+//! As LeCun, Cortes and Burges made theirs: the strokes' bounding box scaled into 5/7 of the side with
+//! its aspect kept, then moved until the centre of mass is the centre of the picture.
 
 use contract::image::Shape;
 use image::imageops::{self, FilterType};
@@ -102,7 +102,7 @@ fn bounding_box(strokes: &GrayImage) -> Option<(u32, u32, u32, u32)> {
     (left <= right).then(|| (left, top, right - left + 1, bottom - top + 1))
 }
 
-/// The largest size of this aspect within 5/7 of the shape: 20 of 28 pixels.
+/// The largest size of this aspect within 5/7 of the shape.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

@@ -1,0 +1,114 @@
+//! Refusals on their way out of an operation: what the document says of them, and how the envelope
+//! finds them again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::marker::PhantomData;
+use std::sync::LazyLock;
+
+use poem::error::ResponseError;
+use poem::http::StatusCode;
+use poem_openapi::ApiResponse;
+use poem_openapi::registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, Registry};
+use protocol::problem::{self, Code, Refusal};
+
+use super::schema::{self, Described, inline, reference};
+
+/// A refusal as a poem error. It has no body of its own: the envelope knows the request it answers.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct Thrown(pub Refusal);
+
+impl ResponseError for Thrown {
+    fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.code.status()).expect("codes have statuses of HTTP")
+    }
+}
+
+/// The codes that an operation may answer with, for the document.
+pub trait Codes: Send + Sync + 'static {
+    const CODES: &'static [Code];
+}
+
+pub struct Predicting;
+
+impl Codes for Predicting {
+    const CODES: &'static [Code] = &[
+        Code::MalformedJson,
+        Code::MalformedRequest,
+        Code::RequestTimeout,
+        Code::BodyTooLarge,
+        Code::PictureTooLarge,
+        Code::TooManyImages,
+        Code::UnsupportedMediaType,
+        Code::InvalidImage,
+        Code::UnreadablePicture,
+        Code::BlankPicture,
+        Code::Overloaded,
+        Code::Internal,
+        Code::Unavailable,
+        Code::DeadlineExceeded,
+    ];
+}
+
+pub struct Probing;
+
+impl Codes for Probing {
+    const CODES: &'static [Code] = &[Code::Unavailable];
+}
+
+/// Error type of an operation that refuses with the codes of `C`.
+pub struct Refused<C>(Refusal, PhantomData<C>);
+
+impl<C> From<Refusal> for Refused<C> {
+    fn from(refusal: Refusal) -> Self {
+        Self(refusal, PhantomData)
+    }
+}
+
+impl<C> From<Refused<C>> for poem::Error {
+    fn from(refused: Refused<C>) -> Self {
+        Thrown(refused.0).into()
+    }
+}
+
+impl<C: Codes> ApiResponse for Refused<C> {
+    fn meta() -> MetaResponses {
+        let statuses: BTreeSet<u16> = C::CODES.iter().map(|code| code.status()).collect();
+        let response = |status: u16| MetaResponse {
+            description: BY_STATUS.get(&status).map_or("", String::as_str),
+            status: Some(status),
+            status_range: None,
+            content: vec![MetaMediaType {
+                content_type: problem::CONTENT_TYPE,
+                schema: reference::<schema::Problem>(),
+            }],
+            headers: if matches!(status, 429 | 503) { vec![retry_after()] } else { Vec::new() },
+        };
+        MetaResponses { responses: statuses.into_iter().map(response).collect() }
+    }
+
+    fn register(registry: &mut Registry) {
+        schema::Problem::register(registry);
+    }
+}
+
+/// The codes behind each status, in one line.
+static BY_STATUS: LazyLock<BTreeMap<u16, String>> = LazyLock::new(|| {
+    let mut lines: BTreeMap<u16, String> = BTreeMap::new();
+    for code in Code::ALL {
+        let line = lines.entry(code.status()).or_default();
+        let separator = if line.is_empty() { "" } else { "; " };
+        *line = format!("{line}{separator}`{}`: {}", code.as_str(), code.title());
+    }
+    lines
+});
+
+fn retry_after() -> MetaHeader {
+    MetaHeader {
+        name: "Retry-After".to_owned(),
+        description: Some("Seconds after which the same request may succeed".to_owned()),
+        required: true,
+        deprecated: false,
+        schema: inline(schema::integer("", 0)),
+    }
+}

@@ -1,0 +1,63 @@
+//! Bodies that succeeded, on their way out of an operation.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use poem::{IntoResponse, Response};
+use poem_openapi::ApiResponse;
+use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, Registry};
+use serde::Serialize;
+
+use super::schema::{Described, reference};
+use crate::answer::Answer;
+
+/// A JSON body described by `D`, written straight from values, and the answer it shows, if it does.
+pub struct Reply<D> {
+    body: Vec<u8>,
+    answer: Option<Arc<Answer>>,
+    described: PhantomData<D>,
+}
+
+impl<D: Described> Reply<D> {
+    pub fn json(body: &impl Serialize) -> Self {
+        let body =
+            serde_json::to_vec(body).expect("our bodies have string keys and no failing parts");
+        Self { body, answer: None, described: PhantomData }
+    }
+
+    #[must_use]
+    pub fn showing(self, answer: Answer) -> Self {
+        Self { answer: Some(Arc::new(answer)), ..self }
+    }
+}
+
+impl<D: Described> IntoResponse for Reply<D> {
+    fn into_response(self) -> Response {
+        let mut response = Response::builder().content_type("application/json").body(self.body);
+        if let Some(answer) = self.answer {
+            response.set_data(answer);
+        }
+        response
+    }
+}
+
+impl<D: Described> ApiResponse for Reply<D> {
+    fn meta() -> MetaResponses {
+        MetaResponses {
+            responses: vec![MetaResponse {
+                description: "",
+                status: Some(200),
+                status_range: None,
+                content: vec![MetaMediaType {
+                    content_type: "application/json",
+                    schema: reference::<D>(),
+                }],
+                headers: Vec::new(),
+            }],
+        }
+    }
+
+    fn register(registry: &mut Registry) {
+        D::register(registry);
+    }
+}

@@ -1,0 +1,80 @@
+//! Bodies of predictions as the framework sees them: how they are documented, and that an
+//! [`Input`](super::intake::Input) comes of them.
+
+use poem::{Request, RequestBody};
+use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaSchemaRef, Registry};
+use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
+
+use super::intake::{Input, Wanted};
+use super::refused::Thrown;
+use super::schema::{self, Described, inline, reference};
+use crate::envelope::Arrival;
+use crate::service::Service;
+
+/// One picture in any of its forms.
+pub struct OneImage(pub Input);
+
+/// Pictures as JSON.
+pub struct Batch(pub Input);
+
+async fn input(wanted: Wanted, request: &Request, body: &mut RequestBody) -> poem::Result<Input> {
+    let arrived = Arrival::of(request).at;
+    let intake = &Service::of(request).intake;
+    Ok(intake.read(wanted, request, body.take()?, arrived).await.map_err(Thrown)?)
+}
+
+fn content(kinds: Vec<(&'static str, MetaSchemaRef)>) -> MetaRequest {
+    let media = |(content_type, schema)| MetaMediaType { content_type, schema };
+    let content = kinds.into_iter().map(media).collect();
+    MetaRequest { description: None, content, required: true }
+}
+
+impl<'a> ApiExtractor<'a> for OneImage {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        schema::PredictRequest::register(registry);
+        schema::PredictForm::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        Some(content(vec![
+            ("application/json", reference::<schema::PredictRequest>()),
+            ("image/png", inline(schema::file())),
+            ("image/jpeg", inline(schema::file())),
+            ("multipart/form-data", reference::<schema::PredictForm>()),
+        ]))
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        input(Wanted::OneImage, request, body).await.map(Self)
+    }
+}
+
+impl<'a> ApiExtractor<'a> for Batch {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        schema::BatchRequest::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        Some(content(vec![("application/json", reference::<schema::BatchRequest>())]))
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        input(Wanted::Batch, request, body).await.map(Self)
+    }
+}

@@ -1,0 +1,175 @@
+//! [`Envelope`]: around every request, whatever comes of it. It gives the request its id, turns every
+//! refusal, unknown address and panic into a problem, puts the versions on every answer, and tells log
+//! and metrics of the whole exchange once.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use poem::error::{MethodNotAllowedError, NotFoundError};
+use poem::http::header::{ALLOW, CONNECTION, RETRY_AFTER};
+use poem::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use poem::{Endpoint, Error, Request, Response};
+use protocol::problem::{self, Code, Refusal};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::answer::Answer;
+use crate::api::refused::Thrown;
+use crate::api::routes::Route;
+use crate::service::Service;
+use crate::telemetry::logs;
+
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+const NO_SNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
+
+/// A request as it came in.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    pub id: Arc<str>,
+    pub at: Instant,
+}
+
+impl Arrival {
+    pub fn of(request: &Request) -> &Self {
+        request.data().expect("the envelope is around every endpoint")
+    }
+}
+
+/// One request and its answer, complete. Log and metrics are projections of it.
+#[derive(Debug)]
+pub struct Exchange<'a> {
+    pub request_id: &'a str,
+    pub method: &'a Method,
+    pub route: Option<Route>,
+    pub status: StatusCode,
+    pub elapsed: Duration,
+    pub refused: Option<Code>,
+    pub answer: Option<&'a Answer>,
+}
+
+pub struct Envelope<E> {
+    inner: E,
+    service: Arc<Service>,
+}
+
+impl<E: Endpoint<Output = Response>> Envelope<E> {
+    pub fn around(inner: E, service: Arc<Service>) -> Self {
+        Self { inner, service }
+    }
+}
+
+impl<E: Endpoint<Output = Response>> Endpoint for Envelope<E> {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> poem::Result<Response> {
+        let arrival = Arrival { id: request_id(request.headers()), at: Instant::now() };
+        let method = request.method().clone();
+        let path = request.uri().path().to_owned();
+        let route = Route::of(&path);
+        request.set_data(arrival.clone());
+        request.set_data(Arc::clone(&self.service));
+
+        let active = self.service.metrics.active();
+        let outcome = AssertUnwindSafe(self.inner.call(request)).catch_unwind().await;
+        let (mut response, refused) = match outcome {
+            Ok(Ok(response)) => (response, None),
+            Ok(Err(error)) => {
+                let refusal = refusal(&error, route);
+                (problem(&refusal, &path, &arrival.id, route), Some(refusal.code))
+            }
+            Err(_panic) => {
+                tracing::error!(request_id = &*arrival.id, "an operation panicked");
+                let refusal = Refusal::new(Code::Internal, "the service failed on this request");
+                (problem(&refusal, &path, &arrival.id, route), Some(refusal.code))
+            }
+        };
+        drop(active);
+
+        let answer = response.data::<Arc<Answer>>().cloned();
+        self.seal(&mut response, &arrival, answer.as_deref());
+        let exchange = Exchange {
+            request_id: &arrival.id,
+            method: &method,
+            route,
+            status: response.status(),
+            elapsed: arrival.at.elapsed(),
+            refused,
+            answer: answer.as_deref(),
+        };
+        self.service.metrics.observe(&exchange);
+        logs::access(&exchange, self.service.identity.model_version());
+        Ok(response)
+    }
+}
+
+impl<E> Envelope<E> {
+    fn seal(&self, response: &mut Response, arrival: &Arrival, answer: Option<&Answer>) {
+        let headers = response.headers_mut();
+        headers.extend(self.service.identity.headers());
+        headers.insert(NO_SNIFF, HeaderValue::from_static("nosniff"));
+        headers.insert(REQUEST_ID, text(&arrival.id));
+        if let Some(answer) = answer {
+            headers.insert(SERVER_TIMING, text(&answer.timings.header()));
+        }
+        // Whoever holds a connection moves on before it is closed under a request.
+        if self.service.readiness.is_draining() {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+    }
+}
+
+/// The caller's own id if it is harmless, else a new one that sorts by time.
+fn request_id(headers: &HeaderMap) -> Arc<str> {
+    let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok());
+    match given {
+        Some(id)
+            if (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()) =>
+        {
+            id.into()
+        }
+        _ => Uuid::now_v7().to_string().into(),
+    }
+}
+
+fn refusal(error: &Error, route: Option<Route>) -> Refusal {
+    if let Some(Thrown(refusal)) = error.downcast_ref() {
+        return refusal.clone();
+    }
+    if error.is::<NotFoundError>() {
+        return Refusal::new(Code::NotFound, "there is nothing here; /docs lists every address");
+    }
+    if error.is::<MethodNotAllowedError>() {
+        let methods = route.map_or("no method", Route::methods);
+        return Refusal::new(Code::MethodNotAllowed, format!("this address answers {methods}"));
+    }
+    // What is left are parameters that the framework could not read.
+    let code =
+        if error.status().is_client_error() { Code::MalformedRequest } else { Code::Internal };
+    tracing::warn!(status = error.status().as_u16(), %error, "the framework refused a request");
+    Refusal::new(code, "the request cannot be read")
+}
+
+fn problem(refusal: &Refusal, path: &str, request_id: &str, route: Option<Route>) -> Response {
+    /// Long enough for every address of ours, too short to be a gift to whoever made it longer.
+    const SHOWN: usize = 200;
+    let shown: String = path.chars().take(SHOWN).collect();
+    let body = serde_json::to_vec(&refusal.problem(&shown, request_id))
+        .expect("a problem has string keys and no failing parts");
+    let status = StatusCode::from_u16(refusal.code.status()).expect("codes have statuses of HTTP");
+    let mut response =
+        Response::builder().status(status).content_type(problem::CONTENT_TYPE).body(body);
+    if let Some(seconds) = refusal.code.retry_after() {
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    if let (Code::MethodNotAllowed, Some(route)) = (refusal.code, route) {
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static(route.methods()));
+    }
+    response
+}
+
+fn text(value: &str) -> HeaderValue {
+    HeaderValue::from_str(value).expect("ids and timings are visible ASCII")
+}

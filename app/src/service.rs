@@ -1,0 +1,109 @@
+//! [`Service`]: what every operation works with, assembled once.
+
+use std::fmt::Display;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use contract::image::Image;
+use contract::manifest::Manifest;
+use contract::prediction::{Prediction, Scores};
+use poem::Request;
+use prometheus::IntCounter;
+use protocol::problem::{Code, Refusal};
+use tokio::time::Instant;
+
+use crate::answer::{Answer, Timings};
+use crate::api::intake::{Input, Intake};
+use crate::config::Config;
+use crate::engine::{Engine, EngineError};
+use crate::identity::Identity;
+use crate::lifecycle::Readiness;
+use crate::telemetry::metrics::Metrics;
+
+const WARM_UP_LIMIT: Duration = Duration::from_mins(1);
+
+#[derive(Debug)]
+pub struct Service {
+    pub identity: Identity,
+    pub engine: Engine,
+    pub intake: Intake,
+    pub readiness: Readiness,
+    pub metrics: Metrics,
+}
+
+impl Service {
+    /// What [`Service::unready`] looks at.
+    pub const CHECKS: [&'static str; 3] = ["model is warm", "not shutting down", "engine runs"];
+
+    pub fn start<E: Display>(
+        config: &Config,
+        manifest: Manifest,
+        classify: impl FnMut(&[Image]) -> Result<Vec<Scores>, E> + Send + 'static,
+        log_dropped: IntCounter,
+    ) -> io::Result<Self> {
+        let Config { engine: options, body_limit, request_timeout, .. } = *config;
+        let task = manifest.task.clone();
+        let identity = Identity::new(config.app_version.clone(), config.revision.clone(), manifest);
+        let metrics = Metrics::new(&identity, log_dropped);
+        let batches = metrics.batches();
+        let engine = Engine::start(options, classify, move |batch| batches.observe(batch))?;
+        let intake = Intake::new(task, body_limit, options.max_batch, request_timeout);
+        Ok(Self { identity, engine, intake, readiness: Readiness::default(), metrics })
+    }
+
+    /// Computes once what the first requests would otherwise wait for. Ready from then on.
+    pub async fn warm_up(&self) -> anyhow::Result<()> {
+        let shape = self.identity.manifest.task.input;
+        let blank = Image::new(shape, vec![0; shape.len()]).expect("as many pixels as asked for");
+        for images in [1, 1, 2] {
+            let deadline = Instant::now() + WARM_UP_LIMIT;
+            let computed = self.engine.classify(vec![blank.clone(); images], deadline).await;
+            computed.context("the model failed on a blank picture")?;
+        }
+        self.readiness.set_warm();
+        Ok(())
+    }
+
+    /// The service that the envelope put into every request.
+    pub fn of(request: &Request) -> &Arc<Self> {
+        request.data().expect("the envelope is around every endpoint")
+    }
+
+    pub async fn answer(&self, input: Input) -> Result<Answer, Refusal> {
+        let Input { images, deadline, decode } = input;
+        let computed =
+            self.engine.classify(images, deadline).await.map_err(|error| refusal(&error))?;
+        Ok(Answer {
+            predictions: computed.scores.into_iter().map(Prediction::from).collect(),
+            timings: Timings { decode, queue: computed.queue, infer: computed.infer },
+            batch: computed.batch,
+        })
+    }
+
+    /// Why nothing should be sent here; nothing when ready.
+    pub fn unready(&self) -> Option<&'static str> {
+        if !self.readiness.is_warm() {
+            Some("the model is warming up")
+        } else if self.readiness.is_draining() {
+            Some("the service is shutting down")
+        } else if !self.engine.is_open() {
+            Some("the engine has ended")
+        } else {
+            None
+        }
+    }
+}
+
+fn refusal(error: &EngineError) -> Refusal {
+    match error {
+        EngineError::Full => Refusal::new(Code::Overloaded, "the queue is full; try again shortly"),
+        EngineError::Closed => Refusal::new(Code::Unavailable, "the service is shutting down"),
+        EngineError::Late => {
+            Refusal::new(Code::DeadlineExceeded, "the model had no time left for this request")
+        }
+        // The reason is in the log.
+        EngineError::Failed(_) => Refusal::new(Code::Internal, "the model failed on this request"),
+    }
+}

@@ -1,0 +1,221 @@
+//! [`Metrics`]: every metric's name, labels and buckets, and nowhere else.
+//!
+//! Labels come from closed sets, so the number of series does not depend on who calls.
+
+use poem::Response;
+use poem::http::Method;
+use prometheus::core::Collector;
+#[cfg(target_os = "linux")]
+use prometheus::process_collector::ProcessCollector;
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
+    Registry, TextEncoder,
+};
+use protocol::problem::Code;
+
+use crate::api::routes::{self, Route};
+use crate::engine::{Batch, Released};
+use crate::envelope::Exchange;
+use crate::identity::Identity;
+
+/// From a hundred microseconds, one forward pass, to ten seconds, past every deadline.
+const SECONDS: [f64; 14] =
+    [1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 10.0];
+const IMAGES: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+const SHARES: [f64; 10] = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99];
+
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: HistogramVec,
+    active: IntGauge,
+    stages: HistogramVec,
+    outcomes: IntCounterVec,
+    rejected: IntCounterVec,
+    classes: IntCounterVec,
+    class_names: Vec<String>,
+    confidence: Histogram,
+    batches: Batches,
+    queue_depth: IntGauge,
+}
+
+/// What the engine counts.
+#[derive(Debug, Clone)]
+pub struct Batches {
+    size: Histogram,
+    released: IntCounterVec,
+}
+
+impl Batches {
+    pub fn observe(&self, batch: Batch) {
+        self.size.observe(batch.images as f64);
+        let reason = match batch.released {
+            Released::Full => "full",
+            Released::Idle => "idle",
+        };
+        self.released.with_label_values(&[reason]).inc();
+    }
+}
+
+impl Metrics {
+    /// `log_dropped` counts log lines that nobody read in time; the log itself cannot tell of them.
+    pub fn new(identity: &Identity, log_dropped: IntCounter) -> Self {
+        let task = &identity.manifest.task;
+        let registry = Registry::new();
+        let of_model = |name: &str, help: &str| {
+            Opts::new(name, help)
+                .const_label("model_name", &task.name)
+                .const_label("model_version", identity.model_version())
+        };
+        let requests = Opts::new(
+            "http_server_request_duration_seconds",
+            "From a request's head to its answer",
+        );
+        let stages = of_model("inference_stage_duration_seconds", "Parts of a prediction's time");
+        let outcomes = of_model("inference_requests_total", "Predictions asked for, by outcome");
+        let rejected = Opts::new("inference_rejected_total", "Predictions refused for capacity");
+        let classes = of_model("prediction_class_total", "Images by predicted class");
+        let confidence = of_model("prediction_confidence", "Probability of the predicted class");
+        let size = Opts::new("inference_batch_size", "Images computed together");
+        let released = Opts::new("inference_batch_released_total", "Batches by why they started");
+        let active = Opts::new("http_server_active_requests", "Requests being answered");
+        let queue_depth = Opts::new("inference_queue_depth", "Images waiting for the model");
+        let by_request = ["http_request_method", "http_route", "http_response_status_code"];
+        let metrics = Self {
+            requests: register(&registry, histograms(requests, &SECONDS, &by_request)),
+            active: register(&registry, IntGauge::with_opts(active)),
+            stages: register(&registry, histograms(stages, &SECONDS, &["stage"])),
+            outcomes: register(&registry, IntCounterVec::new(outcomes, &["outcome"])),
+            rejected: register(&registry, IntCounterVec::new(rejected, &["reason"])),
+            classes: register(&registry, IntCounterVec::new(classes, &["class"])),
+            class_names: task.classes.clone(),
+            confidence: register(&registry, histogram(confidence, &SHARES)),
+            batches: Batches {
+                size: register(&registry, histogram(size, &IMAGES)),
+                released: register(&registry, IntCounterVec::new(released, &["reason"])),
+            },
+            queue_depth: register(&registry, IntGauge::with_opts(queue_depth)),
+            registry,
+        };
+        register(&metrics.registry, build_info(identity)).set(1);
+        register(&metrics.registry, Ok(log_dropped));
+        #[cfg(target_os = "linux")]
+        metrics
+            .registry
+            .register(Box::new(ProcessCollector::for_self()))
+            .expect("names are its own");
+        metrics.start_at_zero();
+        metrics
+    }
+
+    /// A rate over a counter that appears with its first event misses that event.
+    fn start_at_zero(&self) {
+        for class in &self.class_names {
+            self.classes.with_label_values(&[class]);
+        }
+        for code in REJECTIONS {
+            self.rejected.with_label_values(&[code.as_str()]);
+        }
+        self.outcomes.with_label_values(&["ok"]);
+    }
+
+    /// Counts a request as being answered until the guard is dropped, however that happens.
+    pub fn active(&self) -> Active {
+        self.active.inc();
+        Active(self.active.clone())
+    }
+
+    pub fn batches(&self) -> Batches {
+        self.batches.clone()
+    }
+
+    pub fn observe(&self, exchange: &Exchange<'_>) {
+        let route = routes::label(exchange.route);
+        let status = exchange.status.as_str();
+        let labels = [method(exchange.method), route, status];
+        self.requests.with_label_values(&labels).observe(exchange.elapsed.as_secs_f64());
+        if !exchange.route.is_some_and(Route::predicts) {
+            return;
+        }
+        let outcome = exchange.refused.map_or("ok", Code::as_str);
+        self.outcomes.with_label_values(&[outcome]).inc();
+        if exchange.refused.is_some_and(|code| REJECTIONS.contains(&code)) {
+            self.rejected.with_label_values(&[outcome]).inc();
+        }
+        if let Some(answer) = exchange.answer {
+            for (stage, time) in answer.timings.stages() {
+                self.stages.with_label_values(&[stage]).observe(time.as_secs_f64());
+            }
+            for prediction in &answer.predictions {
+                let class = self.class_names.get(prediction.label).map_or("", String::as_str);
+                self.classes.with_label_values(&[class]).inc();
+                self.confidence.observe(prediction.confidence.into());
+            }
+        }
+    }
+
+    /// Everything in the text format of Prometheus.
+    pub fn page(&self, waiting: usize) -> Response {
+        self.queue_depth.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        let mut text = Vec::new();
+        let encoder = TextEncoder::new();
+        if let Err(error) = encoder.encode(&self.registry.gather(), &mut text) {
+            tracing::error!(%error, "the metrics cannot be written");
+        }
+        Response::builder().content_type(encoder.format_type()).body(text)
+    }
+}
+
+pub struct Active(IntGauge);
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// The codes that say that there is too little of us.
+const REJECTIONS: [Code; 3] = [Code::Overloaded, Code::Unavailable, Code::DeadlineExceeded];
+
+fn build_info(identity: &Identity) -> prometheus::Result<IntGauge> {
+    IntGauge::with_opts(
+        Opts::new("build_info", "What is running; always 1")
+            .const_label("version", &identity.app_version)
+            .const_label("revision", &identity.revision)
+            .const_label("model_version", identity.model_version())
+            .const_label("model_digest", identity.manifest.model_digest.to_string()),
+    )
+}
+
+fn histogram(opts: Opts, buckets: &[f64]) -> prometheus::Result<Histogram> {
+    Histogram::with_opts(HistogramOpts { common_opts: opts, buckets: buckets.to_vec() })
+}
+
+fn histograms(opts: Opts, buckets: &[f64], labels: &[&str]) -> prometheus::Result<HistogramVec> {
+    HistogramVec::new(HistogramOpts { common_opts: opts, buckets: buckets.to_vec() }, labels)
+}
+
+fn register<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    collector: prometheus::Result<C>,
+) -> C {
+    let collector = collector.expect("names and labels are valid");
+    registry.register(Box::new(collector.clone())).expect("every name is used once");
+    collector
+}
+
+/// Callers may invent methods; the semantic conventions call those `_OTHER`.
+fn method(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        "TRACE" => "TRACE",
+        "CONNECT" => "CONNECT",
+        _ => "_OTHER",
+    }
+}

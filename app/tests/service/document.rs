@@ -1,0 +1,113 @@
+use std::collections::BTreeSet;
+
+use app::api::document::{self, committed};
+use app::api::routes::Route;
+use protocol::problem::Code;
+use serde_json::{Value, json};
+
+use crate::harness::{body, client, image};
+
+fn document() -> Value {
+    serde_json::from_str(&committed()).unwrap()
+}
+
+#[test]
+fn the_committed_document_is_the_one_that_is_served() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
+    let expected = format!("{}\n", committed());
+    #[expect(clippy::disallowed_methods, reason = "a switch for people at a keyboard")]
+    if std::env::var("UPDATE_EXPECT").is_ok() {
+        fs_err::write(path, &expected).unwrap();
+    }
+    let found = fs_err::read_to_string(path).unwrap_or_default();
+    assert!(found == expected, "app/openapi.json is old; UPDATE_EXPECT=1 rewrites it");
+}
+
+#[test]
+fn the_title_is_all_that_depends_on_the_model() {
+    let mut served: Value = serde_json::from_str(&document::service("Other").spec()).unwrap();
+    served["info"]["title"] = document()["info"]["title"].clone();
+    assert_eq!(served, document());
+}
+
+#[test]
+fn every_code_is_documented() {
+    let document = document();
+    let text = document["info"]["description"].as_str().unwrap();
+    let listed = document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
+        .as_array()
+        .unwrap();
+    let responses = &document["paths"]["/v1/predict"]["post"]["responses"];
+    for code in Code::ALL {
+        assert!(text.contains(&format!("| {} | `{}` |", code.status(), code.as_str())), "{code:?}");
+        assert!(listed.contains(&json!(code.as_str())), "{code:?}");
+        let of_routing = matches!(code, Code::NotFound | Code::MethodNotAllowed);
+        let response = responses[code.status().to_string()]["description"].as_str();
+        assert_eq!(
+            response.is_some_and(|text| text.contains(code.as_str())),
+            !of_routing,
+            "{code:?}"
+        );
+    }
+}
+
+#[test]
+fn every_documented_address_is_a_route_that_allows_its_methods() {
+    for (path, operations) in document()["paths"].as_object().unwrap() {
+        let route = Route::of(path).unwrap_or_else(|| panic!("{path} is no route"));
+        for method in operations.as_object().unwrap().keys() {
+            assert!(route.methods().contains(&method.to_uppercase()), "{method} {path}");
+        }
+    }
+}
+
+/// Field names of an object, or of the objects in it, as paths.
+fn fields(value: &Value, prefix: &str, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(object) => {
+            for (name, value) in object {
+                found.insert(format!("{prefix}{name}"));
+                fields(value, &format!("{prefix}{name}."), found);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| fields(item, prefix, found)),
+        _ => {}
+    }
+}
+
+fn described(schema: &Value, prefix: &str, found: &mut BTreeSet<String>) {
+    for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
+        found.insert(format!("{prefix}{name}"));
+        described(schema, &format!("{prefix}{name}."), found);
+        described(&schema["items"], &format!("{prefix}{name}."), found);
+    }
+}
+
+#[tokio::test]
+async fn bodies_have_the_fields_that_the_document_describes() {
+    let client = client(&[]).await;
+    let pixels = image(0).pixels().to_vec();
+    let bodies = [
+        ("Answer", client.post("/v1/predict").body_json(&json!({ "image": pixels }))),
+        ("BatchAnswer", client.post("/v1/predict/batch").body_json(&json!({ "images": [pixels] }))),
+        ("Problem", client.post("/v1/predict").body_json(&json!({ "image": [1] }))),
+        ("Model", client.get("/v1/model")),
+        ("Version", client.get("/version")),
+        ("Health", client.get("/readyz?verbose")),
+    ];
+    for (name, request) in bodies {
+        let (mut sent, mut told) = (BTreeSet::new(), BTreeSet::new());
+        fields(&body(request.send().await).await, "", &mut sent);
+        described(&document()["components"]["schemas"][name], "", &mut told);
+        assert_eq!(sent, told, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_examples_of_the_document_work() {
+    let client = client(&[]).await;
+    for (path, name) in [("/v1/predict", "PredictRequest"), ("/v1/predict/batch", "BatchRequest")] {
+        let example = &document()["components"]["schemas"][name]["example"];
+        client.post(path).body_json(example).send().await.assert_status_is_ok();
+    }
+}

@@ -1,0 +1,177 @@
+//! A service of three classes on 8×8 grey images, in process or behind a real socket.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use app::api;
+use app::config::{Config, Options};
+use app::lifecycle::Signals;
+use app::serve::{Drain, until_ended};
+use app::service::Service;
+use clap::Parser;
+use contract::digest::Digest;
+use contract::image::{Image, Shape};
+use contract::manifest::{Manifest, ModelVersion};
+use contract::prediction::Scores;
+use poem::test::TestClient;
+use poem::{Endpoint, Response};
+use prometheus::IntCounter;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+pub(crate) const SHAPE: Shape = Shape { height: 8, width: 8, channels: 1 };
+pub(crate) const CLASSES: [&str; 3] = ["left", "right", "none"];
+
+/// Bright on the left, bright on the right, or neither.
+pub(crate) fn image(label: usize) -> Image {
+    let bright = |x: usize| match label {
+        0 => x == 1,
+        1 => x == 6,
+        _ => x == 3 || x == 4,
+    };
+    let pixels: Vec<u8> = (0..SHAPE.len()).map(|i| if bright(i % 8) { 255 } else { 0 }).collect();
+    Image::new(SHAPE, pixels).unwrap()
+}
+
+pub(crate) fn scores(image: &Image) -> Scores {
+    let sum = |columns: std::ops::Range<usize>| -> u32 {
+        image.pixels().chunks(8).flat_map(|row| &row[columns.clone()]).map(|v| u32::from(*v)).sum()
+    };
+    let (left, right) = (sum(0..3), sum(5..8));
+    Scores::new(match (left > right, right > left) {
+        (true, _) => [0.75, 0.125, 0.125],
+        (_, true) => [0.125, 0.75, 0.125],
+        _ => [0.125, 0.125, 0.75],
+    })
+    .unwrap()
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the shape of a classifier")]
+pub(crate) fn classify(images: &[Image]) -> Result<Vec<Scores>, String> {
+    Ok(images.iter().map(scores).collect())
+}
+
+pub(crate) fn manifest(weights: &str) -> Manifest {
+    let digest = Digest::of(weights.as_bytes());
+    let histogram = json!({ "low": 0.0, "high": 1.0, "counts": [0] });
+    serde_json::from_value(json!({
+        "schema": 1,
+        "model_version": ModelVersion::of(&digest),
+        "model_digest": digest,
+        "task": {
+            "name": "sides",
+            "title": "Which side is bright",
+            "input": SHAPE,
+            "classes": CLASSES,
+            "normalisation": { "mean": [0.5], "std": [0.5] },
+            "picture": "centred-ink",
+            "data": { "name": "sides" },
+        },
+        "data": { "name": "sides", "digest": digest, "train": 1, "validation": 1, "test": 1 },
+        "training": {
+            "recipe": "none", "config": {}, "seed": 0, "threads": 1, "device": "cpu", "epochs": 1,
+            "parameters": 0, "seconds": 0.0, "finished_at": "2026-01-01T00:00:00Z",
+        },
+        "source": { "git_revision": null, "dirty": false },
+        "libtorch": "none",
+        "metrics": {
+            "accuracy": 1.0, "validation_accuracy": 1.0, "loss": 0.0, "calibration_error": 0.0,
+            "per_class": [], "confusion": [], "misclassified": [], "reliability": [],
+        },
+        "baseline": {
+            "ink": histogram, "bbox": histogram, "entropy": histogram, "confidence": histogram,
+            "classes": [0, 0, 0],
+        },
+        "latency": [], "tensors": {}, "files": {},
+    }))
+    .unwrap()
+}
+
+#[derive(Parser)]
+struct Program {
+    #[command(flatten)]
+    options: Options,
+}
+
+pub(crate) fn config(args: &[&str]) -> Config {
+    let args = [&["serve", "--model-dir", ".", "--app-version", "1.2.3"], args].concat();
+    Config::try_from(Program::try_parse_from(args).unwrap().options).unwrap()
+}
+
+pub(crate) fn service(
+    args: &[&str],
+    classify: impl FnMut(&[Image]) -> Result<Vec<Scores>, String> + Send + 'static,
+) -> Arc<Service> {
+    let dropped = IntCounter::new("log_lines_dropped_total", "none here").unwrap();
+    Arc::new(Service::start(&config(args), manifest("weights"), classify, dropped).unwrap())
+}
+
+/// A warm service in process.
+pub(crate) async fn client(args: &[&str]) -> TestClient<impl Endpoint<Output = Response>> {
+    let service = service(args, classify);
+    service.warm_up().await.unwrap();
+    TestClient::new(api::router(service))
+}
+
+pub(crate) async fn body(response: poem::test::TestResponse) -> Value {
+    serde_json::from_slice(&response.0.into_body().into_vec().await.unwrap()).unwrap()
+}
+
+pub(crate) fn png(image: &Image) -> Vec<u8> {
+    encode(image, image::ImageFormat::Png)
+}
+
+pub(crate) fn encode(image: &Image, format: image::ImageFormat) -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    image::GrayImage::from_raw(8, 8, image.pixels().to_vec())
+        .unwrap()
+        .write_to(&mut bytes, format)
+        .unwrap();
+    bytes.into_inner()
+}
+
+/// A service behind a real socket, on a runtime of its own.
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    signals: mpsc::Sender<&'static str>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    pub(crate) fn start(service: Arc<Service>, drain: Drain) -> Self {
+        let (signals, mut received) = Signals::channel();
+        let (told, address) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            runtime.block_on(async {
+                service.warm_up().await.unwrap();
+                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+                told.send(listener.local_addr().unwrap()).unwrap();
+                until_ended(listener, service, drain, &mut received).await.unwrap();
+            });
+            runtime.shutdown_background();
+        });
+        Self { address: address.recv().unwrap(), signals, thread: Some(thread) }
+    }
+
+    pub(crate) fn signal(&self) {
+        self.signals.blocking_send("SIGTERM").unwrap();
+    }
+
+    /// Waits for its end; its thread must not have panicked.
+    pub(crate) fn ended(mut self) {
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // One ends the service, one its pause, one its requests.
+        for _ in 0..3 {
+            if self.thread.is_some() && self.signals.try_send("SIGTERM").is_err() {
+                return;
+            }
+        }
+    }
+}

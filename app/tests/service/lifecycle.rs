@@ -1,0 +1,173 @@
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use app::serve::Drain;
+use contract::image::Image;
+use serde_json::json;
+
+use crate::harness::{Running, classify, image, service};
+
+const DRAIN: Drain = Drain {
+    pause: Duration::from_millis(300),
+    limit: Duration::from_secs(20),
+    max_connections: 64,
+};
+
+fn connect(running: &Running) -> TcpStream {
+    let stream = TcpStream::connect(running.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream
+}
+
+fn send(stream: &mut TcpStream, path: &str) {
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+}
+
+/// Head and body of one answer that has a `Content-Length`.
+fn receive(stream: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    let mut byte = [0];
+    while !text.ends_with(b"\r\n\r\n") {
+        assert_eq!(stream.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&text));
+        text.push(byte[0]);
+    }
+    let head = String::from_utf8(text).unwrap().to_lowercase();
+    let length = head.split("content-length: ").nth(1).unwrap().split("\r\n").next().unwrap();
+    let mut body = vec![0; length.parse().unwrap()];
+    stream.read_exact(&mut body).unwrap();
+    head + &String::from_utf8(body).unwrap()
+}
+
+fn ask(running: &Running, path: &str) -> String {
+    let mut stream = connect(running);
+    send(&mut stream, path);
+    receive(&mut stream)
+}
+
+#[test]
+fn after_a_signal_it_is_unready_and_goes_on_answering_then_ends() {
+    let running = Running::start(service(&[], classify), DRAIN);
+    assert!(ask(&running, "/readyz").starts_with("http/1.1 200"));
+    let mut kept = connect(&running);
+    send(&mut kept, "/version");
+    assert!(!receive(&mut kept).contains("connection: close"));
+    running.signal();
+    // The signal is on its way to another thread.
+    while ask(&running, "/readyz").starts_with("http/1.1 200") {}
+    let unready = ask(&running, "/readyz");
+    assert!(unready.starts_with("http/1.1 503") && unready.contains("retry-after: 5"), "{unready}");
+    assert!(ask(&running, "/livez").starts_with("http/1.1 200"));
+    send(&mut kept, "/version");
+    let last = receive(&mut kept);
+    assert!(last.starts_with("http/1.1 200") && last.contains("connection: close"), "{last}");
+    let address = running.address;
+    running.ended();
+    assert_eq!(TcpStream::connect(address).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+}
+
+/// A service whose model waits for the test.
+fn gated() -> (Running, mpsc::Receiver<()>, mpsc::Sender<()>) {
+    let (start, started) = mpsc::channel();
+    let (gate, opened) = mpsc::channel();
+    let mut warm = 3;
+    let classify = move |images: &[Image]| {
+        if warm > 0 {
+            warm -= 1;
+        } else {
+            start.send(()).unwrap();
+            opened.recv().map_err(|error| error.to_string())?;
+        }
+        classify(images)
+    };
+    let drain = Drain { pause: Duration::ZERO, ..DRAIN };
+    (Running::start(service(&["--request-timeout", "60s"], classify), drain), started, gate)
+}
+
+fn send_prediction(stream: &mut TcpStream) {
+    let body = json!({ "image": image(1).pixels() }).to_string();
+    let length = body.len();
+    write!(
+        stream,
+        "POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+}
+
+#[test]
+fn a_request_that_was_accepted_is_answered_after_the_signal() {
+    let (running, started, gate) = gated();
+    let mut stream = connect(&running);
+    send_prediction(&mut stream);
+    started.recv().unwrap();
+    running.signal();
+    while TcpStream::connect(running.address).is_ok() {}
+    gate.send(()).unwrap();
+    let answer = receive(&mut stream);
+    assert!(answer.starts_with("http/1.1 200") && answer.contains("\"right\""), "{answer}");
+    running.ended();
+}
+
+#[test]
+fn a_second_signal_cuts_requests_short() {
+    let (running, started, gate) = gated();
+    let mut stream = connect(&running);
+    send_prediction(&mut stream);
+    started.recv().unwrap();
+    running.signal();
+    while TcpStream::connect(running.address).is_ok() {}
+    running.signal();
+    let mut rest = String::new();
+    assert!(stream.read_to_string(&mut rest).is_err() || rest.is_empty(), "{rest}");
+    // The engine's thread ends with its computation.
+    drop(gate);
+    running.ended();
+}
+
+#[test]
+fn half_open_connections_do_not_hold_up_the_end() {
+    let running = Running::start(service(&[], classify), Drain { pause: Duration::ZERO, ..DRAIN });
+    let mut half = connect(&running);
+    write!(half, "GET /version HTTP/1.1\r\nHo").unwrap();
+    let silent = connect(&running);
+    let mut kept = connect(&running);
+    send(&mut kept, "/version");
+    receive(&mut kept);
+    let signalled = Instant::now();
+    running.signal();
+    running.ended();
+    assert!(signalled.elapsed() < Duration::from_secs(5), "{:?}", signalled.elapsed());
+    drop((half, silent));
+}
+
+#[test]
+fn connections_past_the_limit_wait_for_their_turn() {
+    let drain = Drain { max_connections: 2, pause: Duration::ZERO, ..DRAIN };
+    let running = Running::start(service(&[], classify), drain);
+    let mut first = connect(&running);
+    send(&mut first, "/version");
+    receive(&mut first);
+    let mut second = connect(&running);
+    send(&mut second, "/version");
+    receive(&mut second);
+    let mut third = connect(&running);
+    send(&mut third, "/version");
+    third.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    assert!(third.read(&mut [0]).is_err(), "a third connection was served beside two others");
+    drop(first);
+    third.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    assert!(receive(&mut third).starts_with("http/1.1 200"));
+}
+
+#[test]
+fn a_sender_of_too_much_reads_why_instead_of_a_reset() {
+    let running = Running::start(service(&["--body-limit", "64KiB"], classify), DRAIN);
+    let url = format!("http://{}/v1/predict", running.address);
+    let agent: ureq::Agent =
+        ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let body = vec![b' '; 8 << 20];
+    let mut answer = agent.post(&url).content_type("application/json").send(&body).unwrap();
+    assert_eq!(answer.status().as_u16(), 413);
+    assert!(answer.body_mut().read_to_string().unwrap().contains("body_too_large"));
+}

@@ -1,0 +1,10 @@
+//! The whole service but for libtorch: a closure stands in for the model.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod document;
+mod harness;
+mod lifecycle;
+mod predicts;
+mod refuses;
+mod smoke;
+mod telemetry;

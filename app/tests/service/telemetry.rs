@@ -1,0 +1,108 @@
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use app::telemetry::logs;
+use poem::http::Method;
+use serde_json::{Value, json};
+use tracing_subscriber::layer::SubscriberExt;
+
+use crate::harness::{body, client, image};
+
+async fn metrics(client: &poem::test::TestClient<impl poem::Endpoint>) -> String {
+    client.get("/metrics").send().await.0.into_body().into_string().await.unwrap()
+}
+
+#[tokio::test]
+async fn hostile_addresses_and_methods_share_their_series() {
+    let client = client(&[]).await;
+    let ask = async |i: usize| {
+        client.get(format!("/{i}/../../etc/passwd")).send().await;
+        client.get(format!("/v1/predict?{i}")).send().await;
+        client.request(Method::from_bytes(format!("M{i}").as_bytes()).unwrap(), "/").send().await;
+        client.get("/version").header("X-Request-Id", format!("id-{i}")).send().await;
+    };
+    ask(0).await;
+    metrics(&client).await;
+    let before = metrics(&client).await.lines().count();
+    for i in 1..50 {
+        ask(i).await;
+    }
+    assert_eq!(metrics(&client).await.lines().count(), before);
+}
+
+#[tokio::test]
+async fn what_happened_can_be_read_from_the_metrics() {
+    let client = client(&[]).await;
+    let pixels = image(1).pixels().to_vec();
+    client.post("/v1/predict").body_json(&json!({ "image": pixels })).send().await;
+    client.post("/v1/predict").body_json(&json!({ "images": [pixels, pixels] })).send().await;
+    client.post("/v1/predict/batch").body_json(&json!({ "images": [pixels, pixels] })).send().await;
+    let text = metrics(&client).await;
+    let value = |part: &str| -> f64 {
+        let line = text.lines().find(|line| !line.starts_with('#') && line.contains(part));
+        let line = line.unwrap_or_else(|| panic!("`{part}` missing in\n{text}"));
+        line.rsplit(' ').next().unwrap().parse().unwrap()
+    };
+    for (part, expected) in [
+        ("prediction_class_total{class=\"right\"", 3.0),
+        ("prediction_class_total{class=\"left\"", 0.0),
+        ("outcome=\"ok\"} ", 2.0),
+        ("outcome=\"invalid_image\"} ", 1.0),
+        ("inference_rejected_total{reason=\"overloaded\"} ", 0.0),
+        ("inference_queue_depth ", 0.0),
+        ("http_server_active_requests ", 1.0),
+        ("build_info{", 1.0),
+        ("prediction_confidence_count", 3.0),
+        ("inference_batch_size_sum ", 7.0),
+    ] {
+        let found = value(part);
+        assert!((found - expected).abs() < 1e-9, "{part}: {found}");
+    }
+    assert!(value("process_resident_memory_bytes ") > 0.0);
+}
+
+#[derive(Clone, Default)]
+struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Buffer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_log_has_a_line_per_request_and_no_pixels() {
+    let buffer = Buffer::default();
+    let writer = buffer.clone();
+    let layer = logs::layer(move || writer.clone());
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+    let client = client(&[]).await;
+    let mut pixels = image(1).pixels().to_vec();
+    pixels[..4].copy_from_slice(&[201, 202, 203, 204]);
+    let request = client.post("/v1/predict").header("X-Request-Id", "r-1");
+    let answer = body(request.body_json(&json!({ "image": pixels })).send().await).await;
+    assert_eq!(answer["request_id"], "r-1");
+    pixels[9] = 0;
+    let wrong = json!({ "image": [pixels, "spelled <out>"] });
+    client.post("/v1/predict?secret=1").body_json(&wrong).send().await;
+    client.get("/no/such").send().await;
+
+    let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<_> = lines.iter().filter(|line| line["target"] == "access").collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    let fields =
+        |line: &Value| ["route", "status", "label", "code"].map(|field| line[field].clone());
+    assert_eq!(lines[0]["request_id"], "r-1");
+    assert_eq!(fields(lines[0]), [json!("/v1/predict"), json!(200), json!(1), Value::Null]);
+    assert_eq!(lines[1]["code"], "invalid_image");
+    assert_eq!(lines[2]["route"], "_unmatched");
+    for secret in ["202,203", "spelled", "secret", "no/such"] {
+        assert!(!text.contains(secret), "`{secret}` in\n{text}");
+    }
+}
