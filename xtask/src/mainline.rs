@@ -1,8 +1,8 @@
 //! Main in Git: [`gitops::mainline::Mainline`] over a clone and the remote that everybody pushes to.
 //!
-//! The work tree, the index and the user's own branches and tags are neither read nor written: what the
-//! remote has is mirrored under `refs/mainline/`, commits are made with an index of their own. So kill
-//! -9, races and a dirty checkout are non-events.
+//! The work tree, the index and the user's own branches and tags are neither read nor written: names are
+//! the remote's, commits are made with an index of their own. So kill -9, races and a dirty checkout are
+//! non-events.
 
 mod commit;
 #[cfg(test)]
@@ -11,13 +11,15 @@ mod log;
 mod push;
 #[cfg(test)]
 mod sandbox;
+#[cfg(test)]
+mod scale;
 
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use gitops::mainline::{Built, Mainline, Push, Update};
 use gitops::object_id::CommitId;
 use gitops::plan::Plan;
@@ -39,11 +41,11 @@ pub(crate) struct GitMainline {
     patience: Duration,
 }
 
-/// What everybody sees, mirrored: `refs/X` of the remote is `refs/mainline/X` here.
-const MIRROR: &str = "refs/mainline/";
-const MIRRORED: [&str; 4] =
-    ["heads/main", "tags/verified/*", "tags/rollback/*", "heads/proposal/*"];
-const MAIN: &str = "refs/mainline/heads/main";
+/// Everything that says something, main first.
+const NAMES: [&str; 4] =
+    ["refs/heads/main", "refs/tags/verified/*", "refs/tags/rollback/*", "refs/heads/proposal/*"];
+/// Our only ref in the clone: it keeps what was fetched.
+const FETCHED: &str = "refs/mainline/main";
 
 /// Everything a snapshot is made of.
 pub(crate) struct Evidence {
@@ -74,44 +76,53 @@ impl GitMainline {
         git::plumbing(&self.clone)
     }
 
-    /// Brings the mirror up to date. Two processes in one clone may meet at its refs.
-    fn fetch(&self) -> anyhow::Result<()> {
+    /// Brings main's commits here. Two processes in one clone may meet at the ref that keeps them.
+    fn fetch(&self, tip: CommitId) -> anyhow::Result<()> {
         const TRIES: u32 = 5;
-        let refspecs = MIRRORED.map(|name| format!("+refs/{name}:{MIRROR}{name}"));
-        let options = ["--quiet", "--no-tags", "--prune", "--no-write-fetch-head"];
+        let has = self.git().args(["cat-file", "-e"]).arg(format!("{tip}^{{commit}}"));
+        let options = ["--quiet", "--no-tags", "--no-write-fetch-head"];
         let fetch = self.git().arg("fetch").args(options).arg("--").arg(&self.remote);
-        let fetch = fetch.args(&refspecs);
+        let fetch = fetch.arg(format!("+{}:{FETCHED}", NAMES[0]));
         for lost in 1..=TRIES {
-            let ended = fetch.end()?;
-            if ended.success {
+            if has.succeeds() {
                 return Ok(());
             }
-            let met = ended.stderr.contains("cannot lock ref");
+            let ended = fetch.end()?;
+            let met = ended.success || ended.stderr.contains("cannot lock ref");
             if !met || lost == TRIES {
                 return Err(anyhow::anyhow!("{}", ended.stderr.trim()))
-                    .with_context(|| format!("fetching main from `{}`", self.remote))
-                    .hint("git ls-remote shows whether the remote answers and has a branch main");
+                    .with_context(|| format!("fetching {tip} of main from `{}`", self.remote))
+                    .hint("git fetch shows whether the remote answers");
             }
-            self.wait(lost);
         }
         Ok(())
     }
 
-    /// Two calls for the history, one for the content of pins and holds.
-    pub(crate) fn look(&self) -> anyhow::Result<Evidence> {
-        let names = self.git().args(["for-each-ref", "--format=%(objectname) %(refname)", MIRROR]);
-        let names = String::from_utf8(names.bytes()?).context("a ref's name is not UTF-8")?;
+    /// What the remote says now: main's tip, and the marks. The clone's own tags play no part.
+    fn names(&self) -> anyhow::Result<(CommitId, Vec<Mark>)> {
+        let names = self.git().args(["ls-remote", "--quiet", "--", &self.remote]).args(NAMES);
+        let names = names
+            .bytes()
+            .with_context(|| format!("asking `{}` for its refs", self.remote))
+            .hint("git ls-remote shows whether the remote answers")?;
+        let names = String::from_utf8(names).context("a ref's name is not UTF-8")?;
         let mut tip = None;
         let mut marks = Vec::new();
-        for (id, name) in names.lines().filter_map(|line| line.split_once(' ')) {
+        for (id, name) in names.lines().filter_map(|line| line.split_once('\t')) {
             let id: CommitId = id.parse()?;
-            if name == MAIN {
+            if name == NAMES[0] {
                 tip = Some(id);
             }
-            let public = name.replacen(MIRROR, "refs/", 1);
-            marks.extend(Mark::parse(&public, id));
+            marks.extend(Mark::parse(name, id));
         }
-        let Some(tip) = tip else { bail!("`{}` has no branch main", self.remote) };
+        let tip = tip.with_context(|| format!("`{}` has no branch main", self.remote));
+        Ok((tip.hint("git push --set-upstream origin main")?, marks))
+    }
+
+    /// Two calls for the history, names and commits; one more for the content of pins and holds.
+    pub(crate) fn look(&self) -> anyhow::Result<Evidence> {
+        let (tip, marks) = self.names()?;
+        self.fetch(tip)?;
         let commits = log::read(&self.git(), tip)?;
         let blobs = log::contents(&self.git(), &commits)?;
         Ok(Evidence { commits, marks, blobs })
@@ -133,7 +144,6 @@ impl Mainline for GitMainline {
     type Error = anyhow::Error;
 
     fn load(&mut self) -> anyhow::Result<Arc<Snapshot>> {
-        self.fetch()?;
         let Evidence { commits, marks, blobs } = self.look()?;
         let snapshot = Snapshot::new(&commits, marks, blobs).context("main has no commits")?;
         Ok(Arc::new(snapshot))

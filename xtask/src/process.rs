@@ -15,6 +15,7 @@ pub(crate) struct Cmd {
     args: Vec<OsString>,
     dir: PathBuf,
     env: Vec<(OsString, OsString)>,
+    input: Option<Vec<u8>>,
 }
 
 /// A program that ran to its end, well or not.
@@ -34,6 +35,7 @@ impl Cmd {
             args: Vec::new(),
             dir: dir.to_owned(),
             env: Vec::new(),
+            input: None,
         }
     }
 
@@ -49,6 +51,12 @@ impl Cmd {
 
     pub(crate) fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.env.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// What it reads from stdin; nothing unless said.
+    pub(crate) fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
+        self.input = Some(input.into());
         self
     }
 
@@ -78,6 +86,15 @@ impl Cmd {
         self.demand_success(output.status)?;
         String::from_utf8(output.stdout)
             .with_context(|| format!("`{self}` printed something that is not UTF-8"))
+    }
+
+    /// Runs to the end and returns what it wrote to stdout, text or not; stderr is in the error.
+    pub(crate) fn bytes(&self) -> anyhow::Result<Vec<u8>> {
+        let output = self.expression().stdout_capture().stderr_capture().unchecked().run();
+        let output = output.with_context(|| self.cannot_start())?;
+        let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        self.demand_success(output.status).with_context(|| stderr)?;
+        Ok(output.stdout)
     }
 
     /// Whether it runs and succeeds; what it prints is of no interest.
@@ -121,7 +138,11 @@ impl Cmd {
     }
 
     fn expression(&self) -> duct::Expression {
-        let mut expression = duct::cmd(&self.program, &self.args).dir(&self.dir).stdin_null();
+        let expression = duct::cmd(&self.program, &self.args).dir(&self.dir);
+        let mut expression = match &self.input {
+            Some(input) => expression.stdin_bytes(input.clone()),
+            None => expression.stdin_null(),
+        };
         for (name, value) in &self.env {
             expression = expression.env(name, value);
         }

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use gitops::decide::decide;
+use gitops::mainline::{Push, Update};
 use gitops::simulation::memory::Memory;
 use gitops::simulation::steps::{history, shrink};
 use gitops::simulation::world::{World, beginning, first_files};
 use gitops::simulation::{Edit, Sandbox};
 
 use super::sandbox::RealRepository;
-use gitops::mainline::{Mainline, Push, Update};
 
 /// Set to 1000 for the long run.
 const HOW_MANY: &str = "MAINLINE_HISTORIES";

@@ -1,5 +1,6 @@
 //! A real repository for [`gitops::simulation`]: a bare remote, a clone, and everything by real git.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use gitops::mainline::{Built, Mainline, Push, Update};
 use gitops::object_id::CommitId;
 use gitops::plan::Plan;
 use gitops::simulation::{Edit, Sandbox};
-use gitops::snapshot::{Blobs, Commit, Mark, Snapshot};
+use gitops::snapshot::{Blob, Blobs, Commit, Mark, Snapshot};
 use jiff::Timestamp;
 use tempfile::TempDir;
 
@@ -18,7 +19,9 @@ pub(crate) struct RealRepository {
     main: GitMainline,
     /// Whatever writes goes through here, so between writes nothing changes.
     loaded: Option<Arc<Snapshot>>,
-    pub(crate) folder: TempDir,
+    seen: Option<(Vec<Commit>, Vec<Mark>, Blobs)>,
+    /// Removed with the value.
+    _folder: TempDir,
 }
 
 impl RealRepository {
@@ -44,13 +47,9 @@ impl RealRepository {
         let root = String::from_utf8(root.bytes().unwrap()).unwrap().trim().parse().unwrap();
         let main_branch = Update { reference: "refs/heads/main".to_owned(), to: root };
         assert_eq!(main.push(&[main_branch]).unwrap(), Push::Done);
-        let mut sandbox = Self { main, loaded: None, folder };
+        let mut sandbox = Self { main, loaded: None, seen: None, _folder: folder };
         sandbox.commit_by_hand("begin", files);
         sandbox
-    }
-
-    pub(crate) fn main(&mut self) -> &mut GitMainline {
-        &mut self.main
     }
 }
 
@@ -72,6 +71,7 @@ impl Mainline for RealRepository {
 
     fn push(&mut self, updates: &[Update]) -> anyhow::Result<Push> {
         self.loaded = None;
+        self.seen = None;
         self.main.push(updates)
     }
 
@@ -86,9 +86,8 @@ impl Sandbox for RealRepository {
     }
 
     fn commit_by_hand(&mut self, title: &str, edits: &[Edit]) -> CommitId {
-        self.main.fetch().unwrap();
-        let tip = self.main.git().args(["rev-parse", super::MAIN]).bytes().unwrap();
-        let tip: CommitId = String::from_utf8(tip).unwrap().trim().parse().unwrap();
+        let (tip, _) = self.main.names().unwrap();
+        self.main.fetch(tip).unwrap();
         let git = || self.main.git();
         let mut changed = commit::Edits::default();
         for edit in edits {
@@ -104,9 +103,19 @@ impl Sandbox for RealRepository {
     }
 
     fn evidence(&mut self) -> (Vec<Commit>, Vec<Mark>, Blobs) {
-        self.main.fetch().unwrap();
-        let seen = self.main.look().unwrap();
-        (seen.commits, seen.marks, seen.blobs)
+        if let Some(seen) = &self.seen {
+            return seen.clone();
+        }
+        let mut seen = self.main.look().unwrap();
+        // A snapshot wants the newest holds only, an auditor all of them.
+        let files = seen.commits.iter().flat_map(|commit| &commit.touched);
+        let entries: BTreeSet<_> = files.filter_map(|file| Some(file.entry?.blob)).collect();
+        let names: Vec<_> = entries.iter().map(ToString::to_string).collect();
+        let found = log::objects(&self.main.git(), &names).unwrap().into_iter();
+        let found = entries.into_iter().zip(found.map(Option::unwrap));
+        let missing = found.map(|(id, content)| (id, Arc::new(Blob::new(content))));
+        seen.blobs.extend(missing);
+        self.seen.insert((seen.commits, seen.marks, seen.blobs)).clone()
     }
 
     fn read(&mut self, commit: CommitId, paths: &[String]) -> Vec<Option<Vec<u8>>> {

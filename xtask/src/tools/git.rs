@@ -1,4 +1,6 @@
-//! git, read-only so far: what the work tree is at.
+//! git: what the work tree is at, and how a machine calls it to write.
+
+use std::path::Path;
 
 use crate::process::Cmd;
 use crate::repo::Repo;
@@ -30,6 +32,19 @@ pub(crate) fn differs(repo: &Repo, paths: &[String]) -> anyhow::Result<bool> {
     Ok(!status.is_empty())
 }
 
+/// For programs that write Git: nothing of the user's (hooks, replacements, background work, glob
+/// characters in paths) changes what is read or written.
+pub(crate) fn plumbing(dir: &Path) -> Cmd {
+    let settings =
+        ["core.hooksPath=/dev/null", "gc.auto=0", "maintenance.auto=false", "core.quotePath=false"];
+    let settings = settings.into_iter().flat_map(|setting| ["-c", setting]);
+    at(dir).args(["--no-replace-objects", "--literal-pathspecs"]).args(settings)
+}
+
 fn git(repo: &Repo) -> Cmd {
-    Cmd::new("git", repo.root()).env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C")
+    at(repo.root())
+}
+
+fn at(dir: &Path) -> Cmd {
+    Cmd::new("git", dir).env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C")
 }
