@@ -7,6 +7,8 @@
 mod commit;
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod edges;
 mod log;
 mod push;
 #[cfg(test)]

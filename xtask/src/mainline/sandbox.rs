@@ -20,8 +20,7 @@ pub(crate) struct RealRepository {
     /// Whatever writes goes through here, so between writes nothing changes.
     loaded: Option<Arc<Snapshot>>,
     seen: Option<(Vec<Commit>, Vec<Mark>, Blobs)>,
-    /// Removed with the value.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl RealRepository {
@@ -47,9 +46,14 @@ impl RealRepository {
         let root = String::from_utf8(root.bytes().unwrap()).unwrap().trim().parse().unwrap();
         let main_branch = Update { reference: "refs/heads/main".to_owned(), to: root };
         assert_eq!(main.push(&[main_branch]).unwrap(), Push::Done);
-        let mut sandbox = Self { main, loaded: None, seen: None, _folder: folder };
+        let mut sandbox = Self { main, loaded: None, seen: None, folder };
         sandbox.commit_by_hand("begin", files);
         sandbox
+    }
+
+    /// The remote, in its folder `remote`.
+    pub(crate) fn into_folder(self) -> TempDir {
+        self.folder
     }
 }
 
