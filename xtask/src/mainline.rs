@@ -22,7 +22,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use gitops::mainline::{Built, Mainline, Push, Update};
+use gitops::event::Event;
+use gitops::mainline::{Built, Images, Mainline, Outcome, Push, Update, handle};
 use gitops::object_id::CommitId;
 use gitops::plan::Plan;
 use gitops::snapshot::{Blobs, Commit, Mark, Snapshot};
@@ -54,6 +55,22 @@ pub(crate) struct Evidence {
     pub(crate) commits: Vec<Commit>,
     pub(crate) marks: Vec<Mark>,
     pub(crate) blobs: Blobs,
+}
+
+/// The one path of every report, whoever received it: `rollback --auto`, `deployed`, a webhook, a
+/// stand-in for Argo CD. What is not an event for one of main's environments is an error.
+pub(crate) fn receive(
+    main: &mut GitMainline,
+    images: &mut Images<'_>,
+    json: &[u8],
+) -> anyhow::Result<Outcome> {
+    let snapshot = main.load()?;
+    let event = Event::parse(json, snapshot.environments())
+        .context("the report is not one that can be acted on")
+        .hint(
+            "xtask/gitops/fixtures shows what a report looks like, and the templates that send it",
+        )?;
+    handle(main, images, &event)
 }
 
 impl GitMainline {

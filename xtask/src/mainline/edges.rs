@@ -18,8 +18,8 @@ use gitops::snapshot::MarkKind;
 use gitops::verdict::Verdict;
 use tempfile::TempDir;
 
-use super::GitMainline;
 use super::sandbox::RealRepository;
+use super::{GitMainline, receive};
 use crate::tools::git;
 
 fn present() -> ImageCheck {
@@ -57,6 +57,10 @@ impl Remote {
         report(main, &self.environment, self.bad, Observation::Failed(Verdict::AppWrong))
     }
 
+    fn json(&self) -> String {
+        event(&self.environment, self.bad, Observation::Failed(Verdict::AppWrong)).to_json()
+    }
+
     fn hook(&self, script: &str) {
         let hook = self.folder.path().join("remote/hooks/pre-receive");
         fs::write(&hook, script).unwrap();
@@ -81,20 +85,23 @@ fn put(main: &mut RealRepository, environment: &Environment, version: &str) -> C
     done.unwrap().unwrap().commit.unwrap()
 }
 
+fn event(environment: &Environment, revision: CommitId, observation: Observation) -> Event {
+    Event {
+        environment: environment.clone(),
+        revision: Some(revision),
+        observed_at: beginning(),
+        observation,
+        evidence: vec!["it was seen".to_owned()],
+    }
+}
+
 fn report<M: Mainline>(
     main: &mut M,
     environment: &Environment,
     revision: CommitId,
     observation: Observation,
 ) -> Result<Outcome, M::Error> {
-    let event = Event {
-        environment: environment.clone(),
-        revision: Some(revision),
-        observed_at: beginning(),
-        observation,
-        evidence: vec!["it was seen".to_owned()],
-    };
-    handle(main, &mut |_| present(), &event)
+    handle(main, &mut |_| present(), &event(environment, revision, observation))
 }
 
 fn hinted(error: &anyhow::Error, part: &str) {
@@ -129,6 +136,25 @@ fn eight_handlers_in_eight_clones_make_one_rollback() {
     let snapshot = remote.clone("last").load().unwrap();
     let rolled_back = snapshot.marks().iter().filter(|mark| mark.kind == MarkKind::RolledBack);
     assert_eq!(rolled_back.count(), 1);
+}
+
+#[test]
+fn a_report_is_acted_on_once_and_what_is_none_is_refused() {
+    let remote = Remote::new();
+    let mut main = remote.clone("checkout");
+    let json = remote.json();
+    let mut receive = |json: &str| receive(&mut main, &mut |_| present(), json.as_bytes());
+    for (wrong, part) in [
+        ("", "EOF"),
+        (&json.replace("staging", "nowhere"), "`nowhere` is no environment"),
+        (&json.replace(&remote.bad.to_string(), "main"), "`main` is not a full commit id"),
+    ] {
+        let error = receive(wrong).unwrap_err();
+        hinted(&error, part);
+        hinted(&error, "xtask/gitops/fixtures");
+    }
+    assert!(matches!(receive(&json).unwrap().action, Action::Restore(_)));
+    assert_eq!(receive(&json).unwrap().action.guard(), Some(Guard::Duplicate));
 }
 
 #[test]
