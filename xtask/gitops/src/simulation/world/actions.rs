@@ -51,11 +51,7 @@ impl<M: Sandbox<Error: Debug>> World<'_, M> {
             What::MendHolds => self.mend_holds(),
             What::Poll => self.poll(&environment, dice),
             What::Finish => self.finish(&environment, dice),
-            What::Settle => {
-                self.poll(&environment, dice);
-                self.finish(&environment, dice);
-                self.deliver_all(dice);
-            }
+            What::Settle => self.settle(&environment, dice),
             What::Watch => self.watch(&environment),
             What::Wait => self.pass_time(SignedDuration::from_hours(13)),
             What::Lose => {
@@ -175,9 +171,7 @@ impl<M: Sandbox<Error: Debug>> World<'_, M> {
             self.command("release", 0, |snapshot| {
                 plan::release(&snapshot.history(&environment), &pin)
             });
-            self.poll(&environment, dice);
-            self.finish(&environment, dice);
-            self.deliver_all(dice);
+            self.settle(&environment, dice);
         }
     }
 
@@ -205,10 +199,23 @@ impl<M: Sandbox<Error: Debug>> World<'_, M> {
 
     fn promote(&mut self, dice: &mut Dice) {
         let (from, to) = (self.staging(), self.production());
+        // Most wait for staging's verdict, and some look at production afterwards.
+        if dice.percent(60) {
+            self.settle(&from, dice);
+        }
         let outage = if dice.percent(5) { dice.below(3) + 1 } else { 0 };
         self.command("promote", outage, |snapshot| {
             plan::promote(&snapshot.history(&from), &snapshot.history(&to))
         });
+        if dice.percent(40) {
+            self.settle(&to, dice);
+        }
+    }
+
+    fn settle(&mut self, environment: &Environment, dice: &mut Dice) {
+        self.poll(environment, dice);
+        self.finish(environment, dice);
+        self.deliver_all(dice);
     }
 
     fn roll_back_by_hand(&mut self, environment: &Environment, dice: &mut Dice) {
