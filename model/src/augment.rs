@@ -142,22 +142,22 @@ struct Sampler {
     row: Vec<[f32; 2]>,
     /// Grid point left of each column, and how far right of it the column is.
     columns: Vec<(usize, f32)>,
-    /// Rows of x and of y that pixels are taken from.
-    xs: Vec<f32>,
-    ys: Vec<f32>,
+    /// Places that pixels are taken from, x and y, in 1/256 of a pixel and within the image.
+    places: Vec<[i32; 2]>,
 }
+
+const FRACTION_BITS: i32 = 8;
+const ONE: f32 = (1 << FRACTION_BITS) as f32;
 
 impl Sampler {
     fn new(shape: Shape, grid: usize) -> Self {
-        let pixels = shape.height * shape.width;
         Self {
             shape,
             grid,
             points: vec![[0.0; 2]; grid * grid],
             row: vec![[0.0; 2]; grid],
             columns: (0..shape.width).map(|x| on_grid(x, shape.width, grid)).collect(),
-            xs: vec![0.0; pixels],
-            ys: vec![0.0; pixels],
+            places: vec![[0; 2]; shape.height * shape.width],
         }
     }
 
@@ -174,57 +174,60 @@ impl Sampler {
         let (left, up) = (around_zero(augment.shift), around_zero(augment.shift));
         for point in &mut self.points {
             let amplitude = augment.elastic.amplitude;
-            *point = [around_zero(amplitude), around_zero(amplitude)];
+            *point = [around_zero(amplitude) * ONE, around_zero(amplitude) * ONE];
         }
-        let (middle_x, middle_y) = ((width as f32 - 1.0) / 2.0, (height as f32 - 1.0) / 2.0);
-        let (a, b) = (cos * across, (shear * cos - sin) * across);
-        let (c, d) = (sin * down, (shear * sin + cos) * down);
-        for y in 0..height {
+        let (last_x, last_y) = (width as f32 - 1.0, height as f32 - 1.0);
+        let (middle_x, middle_y) = (last_x / 2.0, last_y / 2.0);
+        let (a, b) = (cos * across * ONE, (shear * cos - sin) * across * ONE);
+        let (c, d) = (sin * down * ONE, (shear * sin + cos) * down * ONE);
+        let (start_x, start_y) = ((middle_x + left) * ONE, (middle_y + up) * ONE);
+        let clamp = |at: f32, last: f32| (at as i32).clamp(0, (last * ONE) as i32);
+        for (y, places) in self.places.chunks_exact_mut(width).enumerate() {
             let (above, part) = on_grid(y, height, self.grid);
-            for (i, point) in self.row.iter_mut().enumerate() {
-                let (top, bottom) =
-                    (self.points[above * self.grid + i], self.points[(above + 1) * self.grid + i]);
-                *point = [0, 1].map(|axis| top[axis] + part * (bottom[axis] - top[axis]));
+            let points = self.points[above * self.grid..].iter();
+            let below = &self.points[(above + 1) * self.grid..];
+            for ((point, top), bottom) in self.row.iter_mut().zip(points).zip(below) {
+                *point = between(*top, *bottom, part);
             }
             let dy = y as f32 - middle_y;
-            let rows = y * width..(y + 1) * width;
-            let (xs, ys) = (&mut self.xs[rows.clone()], &mut self.ys[rows]);
-            for (x, &(before, part)) in self.columns.iter().enumerate() {
-                let (left_point, right_point) = (self.row[before], self.row[before + 1]);
-                let [ex, ey] = [0, 1]
-                    .map(|axis| left_point[axis] + part * (right_point[axis] - left_point[axis]));
+            let (row_x, row_y) = (start_x + b * dy, start_y + d * dy);
+            for (x, (place, &(before, part))) in places.iter_mut().zip(&self.columns).enumerate() {
+                let [elastic_x, elastic_y] = between(self.row[before], self.row[before + 1], part);
                 let dx = x as f32 - middle_x;
-                xs[x] = a * dx + b * dy + middle_x + left + ex;
-                ys[x] = c * dx + d * dy + middle_y + up + ey;
+                *place = [
+                    clamp(row_x + a * dx + elastic_x, last_x),
+                    clamp(row_y + c * dx + elastic_y, last_y),
+                ];
             }
         }
     }
 
-    /// Bilinear; beyond the border, the border's pixels go on.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "coordinates are clamped to the image first"
-    )]
+    /// Bilinear, in whole numbers; beyond the border, the border's pixels go on.
+    #[expect(clippy::cast_sign_loss, reason = "places are within the image")]
     fn sample(&self, image: &[u8], out: &mut [f32]) {
-        let Shape { height, width, channels } = self.shape;
-        let (last_x, last_y) = (width as f32 - 1.0, height as f32 - 1.0);
-        let places = self.xs.iter().zip(&self.ys);
-        for ((&x, &y), out) in places.zip(out.chunks_exact_mut(channels)) {
-            let (x, y) = (x.clamp(0.0, last_x), y.clamp(0.0, last_y));
-            let (left, top) = (x as usize, y as usize);
-            let (right, bottom) = ((left + 1).min(width - 1), (top + 1).min(height - 1));
-            let (part_x, part_y) = (x - left as f32, y - top as f32);
+        let Shape { width, channels, .. } = self.shape;
+        let stride = width * channels;
+        let last = image.len() - 1;
+        for (&[x, y], out) in self.places.iter().zip(out.chunks_exact_mut(channels)) {
+            let (part_x, part_y) = (x & 0xff, y & 0xff);
+            let left =
+                (y >> FRACTION_BITS) as usize * stride + (x >> FRACTION_BITS) as usize * channels;
             for (channel, out) in out.iter_mut().enumerate() {
-                let pixel =
-                    |y: usize, x: usize| f32::from(image[(y * width + x) * channels + channel]);
-                let above = pixel(top, left) + part_x * (pixel(top, right) - pixel(top, left));
-                let below =
-                    pixel(bottom, left) + part_x * (pixel(bottom, right) - pixel(bottom, left));
-                *out = above + part_y * (below - above);
+                // At the last column or row the part is 0, so whatever lies beyond does not count.
+                let pixel = |offset: usize| i32::from(image[(left + channel + offset).min(last)]);
+                let between =
+                    |one: i32, other: i32, part: i32| (one << FRACTION_BITS) + (other - one) * part;
+                let above = between(pixel(0), pixel(channels), part_x);
+                let below = between(pixel(stride), pixel(stride + channels), part_x);
+                let value = (above << FRACTION_BITS) + (below - above) * part_y;
+                *out = value as f32 / (ONE * ONE);
             }
         }
     }
+}
+
+fn between(one: [f32; 2], other: [f32; 2], part: f32) -> [f32; 2] {
+    [one[0] + part * (other[0] - one[0]), one[1] + part * (other[1] - one[1])]
 }
 
 /// The grid point at or before position `i` of `side`, and the way to the next one as a share.
