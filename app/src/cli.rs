@@ -10,7 +10,7 @@ use crate::{api, healthcheck, serve, smoke};
 
 /// Classifies pictures over HTTP
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true)]
+#[command(name = "mnist-api", version, propagate_version = true)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

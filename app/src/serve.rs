@@ -12,12 +12,19 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::config::Config;
 use crate::lifecycle::Signals;
 use crate::service::Service;
-use crate::telemetry::logs::Log;
+use crate::telemetry::logs::{Log, milliseconds};
 use crate::{api, connections};
+
+/// One engine cannot keep more of them busy, and each costs memory.
+const MOST_WORKERS: usize = 4;
 
 pub fn run(config: &Config) -> anyhow::Result<()> {
     let log = Log::install(config.log.clone())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.min(MOST_WORKERS))
+        .enable_all()
+        .build()?;
     let result = runtime.block_on(serve(config, &log));
     // Whatever outlived the drain limit does not hold up the end.
     runtime.shutdown_background();
@@ -53,7 +60,7 @@ async fn serve(config: &Config, log: &Log) -> anyhow::Result<()> {
         data = service.identity.manifest.data.name,
         app_version = config.app_version,
         revision = config.revision,
-        ms = started.elapsed().as_secs_f64() * 1e3,
+        ms = milliseconds(started.elapsed()),
         "ready"
     );
     until_ended(listener, service, Drain::of(config), &mut signals).await

@@ -81,4 +81,48 @@ mod tests {
         check(Some("image/gif"), "`image/gif`");
         check(Some(""), "``");
     }
+
+    /// Every byte of a good body replaced by others, and every beginning of it.
+    fn damaged(good: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+        let replaced = (0..good.len()).flat_map(move |i| {
+            [0, 1, b'"', b'[', b'9', 0x7f, 0xff].map(|byte| {
+                let mut bad = good.to_vec();
+                bad[i] = byte;
+                bad
+            })
+        });
+        replaced.chain((0..good.len()).map(|end| good[..end].to_vec()))
+    }
+
+    #[test]
+    fn no_damage_to_a_body_is_more_than_a_refusal() {
+        let yaml = "
+name: small
+title: Small
+input: { height: 8, width: 8, channels: 1 }
+classes: [a, b]
+normalisation: { mean: [0.5], std: [0.5] }
+picture: centred-ink
+data: { name: small, folders: { train: a, test: b } }
+";
+        let task = Task::from_yaml(yaml).unwrap();
+        let bright = |x, y| image::Luma([if x / 5 == 1 && y > 1 { 200u8 } else { 3 }]);
+        for format in [image::ImageFormat::Png, image::ImageFormat::Jpeg] {
+            let mut good = std::io::Cursor::new(Vec::new());
+            image::GrayImage::from_fn(19, 23, bright).write_to(&mut good, format).unwrap();
+            let good = good.into_inner();
+            assert!(Content::Picture(good.clone()).decode(&task).is_ok());
+            for bad in damaged(&good) {
+                if let Ok(image) = Content::Picture(bad).decode(&task) {
+                    assert_eq!(image.shape(), task.input);
+                }
+            }
+        }
+        let good = format!(r#"{{"image": {:?}}}"#, [[7; 8]; 8]);
+        for bad in damaged(good.as_bytes()) {
+            if let Ok(Content::Image(image)) = crate::json::image(&bad, task.input) {
+                assert_eq!(image.shape(), task.input);
+            }
+        }
+    }
 }

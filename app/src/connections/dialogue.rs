@@ -140,3 +140,67 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for HeadLimit<S> {
         Pin::new(&mut self.socket).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    fn pair() -> (DuplexStream, HeadLimit<DuplexStream>, Arc<Dialogue>) {
+        let (caller, socket) = duplex(64);
+        let dialogue = Arc::new(Dialogue::default());
+        (caller, HeadLimit::new(socket, Arc::clone(&dialogue)), dialogue)
+    }
+
+    /// Reads what is there, then what comes within a minute.
+    async fn then(mut socket: HeadLimit<DuplexStream>) -> Option<io::ErrorKind> {
+        let minute = Duration::from_mins(1);
+        match timeout(minute, socket.read(&mut [0; 64])).await {
+            Ok(result) => Some(result.unwrap_err().kind()),
+            Err(_still_open) => None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_is_begun_and_not_ended_closes_the_connection() {
+        let (mut caller, mut socket, _) = pair();
+        caller.write_all(b"GET / HT").await.unwrap();
+        socket.read(&mut [0; 64]).await.unwrap();
+        assert_eq!(then(socket).await, Some(io::ErrorKind::TimedOut));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn dripping_a_head_does_not_prolong_it() {
+        let (mut caller, mut socket, _) = pair();
+        let dripped = Instant::now();
+        loop {
+            caller.write_all(b"x").await.unwrap();
+            let read = timeout(Duration::from_secs(3), async {
+                socket.read(&mut [0; 64]).await?;
+                socket.read(&mut [0; 64]).await
+            });
+            if let Ok(Err(error)) = read.await {
+                assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+                break;
+            }
+            assert!(dripped.elapsed() < Duration::from_secs(20));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_between_requests_and_time_to_answer_are_not_limited_here() {
+        let (_caller, socket, _) = pair();
+        assert_eq!(then(socket).await, None, "nothing was begun");
+
+        let (mut caller, mut socket, dialogue) = pair();
+        caller.write_all(b"head").await.unwrap();
+        socket.read(&mut [0; 64]).await.unwrap();
+        let answering = dialogue.begin();
+        caller.write_all(b"body").await.unwrap();
+        socket.read(&mut [0; 64]).await.unwrap();
+        assert_eq!(then(socket).await, None, "the head was complete");
+        drop(answering);
+    }
+}

@@ -151,13 +151,13 @@ pub fn access(exchange: &Exchange<'_>, model_version: &str) {
                 method = method.as_str(),
                 route = routes::label(*route),
                 status = status.as_u16(),
-                ms = elapsed.as_secs_f64() * 1e3,
+                ms = milliseconds(*elapsed),
                 code = refused.map(|code| code.as_str()),
                 images = answer.map(|answer| answer.predictions.len()),
                 label = single.map(|prediction| prediction.label),
                 confidence = single.map(|prediction| prediction.confidence),
-                queue_ms = answer.map(|answer| answer.timings.queue.as_secs_f64() * 1e3),
-                infer_ms = answer.map(|answer| answer.timings.infer.as_secs_f64() * 1e3),
+                queue_ms = answer.map(|answer| milliseconds(answer.timings.queue)),
+                infer_ms = answer.map(|answer| milliseconds(answer.timings.infer)),
                 batch = answer.map(|answer| answer.batch),
                 model_version,
                 "request"
@@ -169,6 +169,11 @@ pub fn access(exchange: &Exchange<'_>, model_version: &str) {
     } else {
         line!(info);
     }
+}
+
+/// To the microsecond.
+pub fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
 #[cfg(test)]

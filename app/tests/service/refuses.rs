@@ -169,3 +169,19 @@ async fn a_panic_in_an_operation_is_a_problem_like_any_other() {
     response.assert_header("x-app-version", "1.2.3");
     assert_eq!(body(response).await["code"], "internal");
 }
+
+#[tokio::test]
+async fn bodies_that_do_not_come_cannot_fill_the_memory() {
+    let client = client(&["--body-limit", "64KiB", "--request-timeout", "60s"]).await;
+    let never = || {
+        let never = stream::pending::<Result<Vec<u8>, std::io::Error>>();
+        let request = client.post("/v1/predict").content_type("image/png");
+        request.body(Body::from_bytes_stream(never)).send()
+    };
+    // Sixteen of the largest are held; whoever comes next is answered first.
+    let mut calls: FuturesUnordered<_> = (0..17).map(|_| never()).collect();
+    assert_eq!(body(calls.next().await.unwrap()).await["code"], "overloaded");
+    // Small ones find room once a large one has gone.
+    drop(calls);
+    assert_eq!(predict(&client).await.0.status().as_u16(), 200);
+}
