@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use contract::image::Image;
 use contract::manifest::ModelVersion;
 use contract::prediction::Scores;
-use model::classifier::Classifier;
+use model::classifier::{self, Classifier};
 use serde::Serialize;
 
 use super::print;
@@ -34,6 +34,8 @@ struct Answers {
 
 impl Args {
     pub(crate) fn run(self) -> anyhow::Result<()> {
+        // More would wait for each other longer than they compute.
+        classifier::set_threads(1);
         let classifier = Classifier::open(&self.artifact)?;
         let shape = classifier.manifest().task.input;
         let pixels = fs_err::read(&self.images)?;

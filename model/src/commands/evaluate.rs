@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, ensure};
 use contract::evaluation::ClassMetrics;
 use contract::manifest::ModelVersion;
-use model::classifier::Classifier;
+use model::classifier::{self, Classifier};
 use model::dataset::Dataset;
 use model::evaluation;
 use serde::Serialize;
@@ -38,6 +38,8 @@ struct Report {
 
 impl Args {
     pub(crate) fn run(self) -> anyhow::Result<()> {
+        // More would wait for each other longer than they compute.
+        classifier::set_threads(1);
         let classifier = Classifier::open(&self.artifact)?;
         let manifest = classifier.manifest();
         let task = self.data.task()?;

@@ -43,7 +43,7 @@ fn the_batch_does_not_change_a_score() {
     let classifier = Classifier::open(artifact()).unwrap();
     let images = test_images(256);
     let at_once = classifier.classify(&images).unwrap();
-    for batch in [1, 7, 64] {
+    for batch in [1, 5, 7, 64] {
         let parts = images.chunks(batch).flat_map(|part| classifier.classify(part).unwrap());
         assert_close(&at_once, &parts.collect::<Vec<_>>());
     }
