@@ -14,7 +14,8 @@ fn the_documentation_page_executes_a_prediction() {
     browser.click(&format!("{predict} .opblock-summary-control"));
     browser.click(&format!("{predict} .try-out__btn"));
     browser.click(&format!("{predict} .execute"));
-    let status = browser.text(&format!("{predict} .live-responses-table .response-col_status"));
+    let status =
+        browser.text(&format!("{predict} .live-responses-table tbody .response-col_status"));
     let table = browser.text(&format!("{predict} .live-responses-table"));
     assert!(status.starts_with("200"), "{table}\n{}", server.log());
     assert!(table.contains(artifact.manifest().model_version.as_str()), "{table}");
