@@ -46,7 +46,8 @@ impl Server {
         let file = fs_err::File::create(&log).expect("a log file").into_parts().0;
         let child = command(repo::release_binary("mnist-api"), &repo::root())
             .arg("serve")
-            .args(["--listen", &format!("127.0.0.1:{port}"), "--drain-pause", "0s"])
+            .args(["--listen", &format!("127.0.0.1:{port}")])
+            .env("DRAIN_PAUSE", "0s")
             .arg("--model-dir")
             .arg(artifact)
             .args(args)
