@@ -142,6 +142,15 @@ async fn nothing_is_computed_for_callers_who_are_late_or_gone() {
     assert_eq!(started.try_iter().collect::<Vec<_>>(), [1], "only the last was computed");
 }
 
+#[test]
+fn a_caller_who_still_waits_past_the_deadline_is_told_without_a_computation() {
+    let (reply, mut answer) = oneshot::channel();
+    let now = Instant::now();
+    let job = Job { images: vec![image(0)], deadline: now, queued: now, reply };
+    assert!(worker::still_wanted(job).is_none());
+    assert_eq!(answer.try_recv().unwrap(), Err(EngineError::Late));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_computation_that_fails_or_panics_takes_only_its_own_callers_along() {
     let classify = |images: &[Image]| match images[0].pixels()[0] {

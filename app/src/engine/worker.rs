@@ -52,7 +52,7 @@ pub(super) fn run<E: Display>(
 }
 
 /// Nothing is computed for a caller who has gone or is past the deadline.
-fn still_wanted(job: Job) -> Option<Job> {
+pub(super) fn still_wanted(job: Job) -> Option<Job> {
     if job.reply.is_closed() {
         return None;
     }

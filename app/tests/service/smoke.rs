@@ -106,16 +106,16 @@ fn a_service_that_fails_on_some_pictures_is_wrong() {
     assert!(report.fault.unwrap().contains("status 500"));
 }
 
-/// Answers every connection with the same bytes.
-fn smoke_of_bytes(answer: String) -> Report {
+/// Answers each connection with the bytes for its number.
+fn smoke_of_bytes(answer: impl Fn(usize) -> String + Send + 'static) -> Report {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
-        for stream in listener.incoming() {
+        for (number, stream) in listener.incoming().enumerate() {
             let mut stream = stream.unwrap();
             let mut request = vec![0; 4096];
             drop(stream.read(&mut request));
-            drop(stream.write_all(answer.as_bytes()));
+            drop(stream.write_all(answer(number).as_bytes()));
         }
     });
     smoke(&url, &[])
@@ -142,7 +142,7 @@ fn what_is_no_prediction_of_ours_is_told_apart_from_what_was_not_reached() {
     };
     let version = &digest[7..19];
     let check = |answer: String, verdict: Verdict, part: &str| {
-        let report = smoke_of_bytes(answer);
+        let report = smoke_of_bytes(move |_| answer.clone());
         assert_eq!(report.verdict, verdict, "{report:?}");
         assert!(report.fault.as_ref().unwrap().contains(part), "{report:?}");
     };
@@ -158,6 +158,23 @@ fn what_is_no_prediction_of_ours_is_told_apart_from_what_was_not_reached() {
     check(http(503, "", "no upstream"), Verdict::Undecided, "gateway");
     check(http(429, &ours, "x"), Verdict::Undecided, "status 429");
     check(String::new(), Verdict::Undecided, "cannot be reached");
+}
+
+#[test]
+fn two_models_taking_turns_are_no_row() {
+    let report = smoke_of_bytes(|number| {
+        let digest = Digest::of(&[number.is_multiple_of(2).into()]).to_string();
+        let version = &digest[7..19];
+        let headers = format!(
+            "X-App-Version: 1\r\nX-Model-Version: {version}\r\nX-Model-Digest: {digest}\r\n"
+        );
+        let body = format!(
+            r#"{{"label":0,"name":"left","confidence":1.0,"probabilities":[1,0,0],"model_version":"{version}"}}"#
+        );
+        http(200, &headers, &body)
+    });
+    assert_eq!(report.verdict, Verdict::AppWrong, "{report:?}");
+    assert!(report.fault.unwrap().contains("answered, then"));
 }
 
 #[test]
