@@ -121,7 +121,7 @@ impl Container {
             .args(["run", "--detach", "--name", name])
             .args(CONFINED)
             .arg(image)
-            .run()
+            .read()
             .with_context(|| format!("starting `{image}`"))?;
         Ok(container)
     }
