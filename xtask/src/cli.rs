@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::deliver::{image, manifests};
+use crate::deliver::{diff, history, hold, image, manifests, promote, rollback, status};
 use crate::develop::{bench, check, setup, test};
 use crate::operate::serve;
 use crate::repo::Repo;
@@ -29,8 +29,17 @@ Train and look:
   probes  Cut labelled probes for smoke tests
 
 Deliver:
-  image      Build the service's image, and prove that it answers
-  manifests  Render and check what the environments run
+  image       Build the service's image, and prove that it answers
+  manifests   Render and check what the environments run
+  promote     Let one environment run what another one has verified
+  rollback    Bring back what was verified before, by hand or by a report
+  deployed    Handle the report of a deployment
+  freeze      Stop machines from moving an environment
+  unfreeze    Let machines move an environment again
+  quarantine  Images that were tried and found wrong, and may run nowhere
+  status      What every environment runs by Git, and whether it was found good
+  history     What an environment ran, newest first
+  diff        What changed for an environment since it was last verified
 
 Develop:
   setup   Provide libtorch, so that plain cargo and rust-analyzer work
@@ -55,6 +64,16 @@ pub(crate) enum Command {
     Image(image::Command),
     #[command(subcommand)]
     Manifests(manifests::Command),
+    Promote(promote::Args),
+    Rollback(rollback::Args),
+    Deployed(rollback::DeployedArgs),
+    Freeze(hold::FreezeArgs),
+    Unfreeze(hold::UnfreezeArgs),
+    #[command(subcommand)]
+    Quarantine(hold::Quarantine),
+    Status(status::Args),
+    History(history::Args),
+    Diff(diff::Args),
     Setup(setup::Args),
     Check(check::Args),
     Test(test::Args),
@@ -71,6 +90,15 @@ impl Command {
             Self::Probes(args) => args.run(repo),
             Self::Image(command) => command.run(repo),
             Self::Manifests(command) => command.run(repo),
+            Self::Promote(args) => args.run(repo),
+            Self::Rollback(args) => args.run(repo),
+            Self::Deployed(args) => args.run(repo),
+            Self::Freeze(args) => args.run(repo),
+            Self::Unfreeze(args) => args.run(repo),
+            Self::Quarantine(command) => command.run(repo),
+            Self::Status(args) => args.run(repo),
+            Self::History(args) => args.run(repo),
+            Self::Diff(args) => args.run(repo),
             Self::Setup(args) => setup::run(args, repo),
             Self::Check(args) => args.run(repo),
             Self::Test(args) => args.run(repo),

@@ -11,7 +11,6 @@ mod deliver;
 mod develop;
 mod download;
 mod libtorch;
-#[cfg_attr(not(test), expect(dead_code, reason = "the commands that move releases come next"))]
 mod mainline;
 mod operate;
 mod process;

@@ -59,8 +59,8 @@ pub(crate) struct Evidence {
 
 /// The one path of every report, whoever received it: `rollback --auto`, `deployed`, a webhook, a
 /// stand-in for Argo CD. What is not an event for one of main's environments is an error.
-pub(crate) fn receive(
-    main: &mut GitMainline,
+pub(crate) fn receive<M: Mainline<Error = anyhow::Error>>(
+    main: &mut M,
     images: &mut Images<'_>,
     json: &[u8],
 ) -> anyhow::Result<Outcome> {

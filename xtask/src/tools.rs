@@ -7,3 +7,4 @@ pub(crate) mod kubeconform;
 pub(crate) mod kustomize;
 pub(crate) mod pinned;
 pub(crate) mod pip;
+pub(crate) mod registry;

@@ -1,0 +1,169 @@
+//! Main as the commands see it: looked at, written to, or only rehearsed. A rehearsal takes every step
+//! but the push, so that `--dry-run` is refused by the same guards as the real thing.
+
+use std::sync::Arc;
+
+use gitops::decide::Action;
+use gitops::environment::Environment;
+use gitops::guards::Guard;
+use gitops::mainline::{Built, Mainline, Push, Update, publish};
+use gitops::plan::Plan;
+use gitops::snapshot::Snapshot;
+
+use crate::deliver::ending::{Ending, Stop};
+use crate::mainline::{GitMainline, receive};
+use crate::repo::Repo;
+use crate::report::{data, step};
+use crate::tools::registry;
+
+#[derive(clap::Args)]
+pub(crate) struct Remote {
+    /// Where main lives: a remote of this clone, or an address
+    #[arg(long, default_value = "origin", value_name = "NAME")]
+    remote: String,
+}
+
+impl Remote {
+    fn open(&self, repo: &Repo) -> anyhow::Result<GitMainline> {
+        GitMainline::open(repo.root(), &self.remote)
+    }
+
+    pub(crate) fn snapshot(&self, repo: &Repo) -> anyhow::Result<Arc<Snapshot>> {
+        self.open(repo)?.load()
+    }
+}
+
+pub(crate) fn environment(snapshot: &Snapshot, name: &str) -> Result<Environment, Stop> {
+    let known = snapshot.environments();
+    known
+        .parse(name)
+        .map_err(|unknown| Stop::new(Ending::Misused, unknown, "cargo xtask status lists them"))
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Publication {
+    #[command(flatten)]
+    remote: Remote,
+    /// Print what would be written, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Effect {
+    Published,
+    Rehearsed,
+}
+
+impl Publication {
+    /// Publishes what `plan` makes of main as it is, or prints it.
+    pub(crate) fn publish(
+        &self,
+        repo: &Repo,
+        names: &[&str],
+        mut plan: impl FnMut(&Arc<Snapshot>, &[Environment]) -> Result<Plan, Guard>,
+    ) -> Result<(), Stop> {
+        let mut main = self.open(repo)?;
+        let snapshot = main.look()?;
+        let environments: Result<Vec<_>, Stop> =
+            names.iter().map(|name| environment(&snapshot, name)).collect();
+        let environments = environments?;
+        let mut images = registry::check;
+        let published = publish(&mut main, &mut images, |snapshot| plan(snapshot, &environments))?;
+        match published {
+            Ok(published) => {
+                main.tell(&published.plan, published.tries);
+                Ok(())
+            }
+            Err(Guard::NothingToDo) => {
+                step(format_args!("nothing to do: {}", Guard::NothingToDo));
+                Ok(())
+            }
+            Err(guard) => {
+                // A promotion names its source first.
+                let about = match guard {
+                    Guard::NotVerified | Guard::NothingReleased => environments.first(),
+                    _ => environments.last(),
+                };
+                Err(match about.or_else(|| snapshot.environments().iter().next()) {
+                    Some(environment) => Stop::guard(Ending::of(guard), guard, environment),
+                    None => anyhow::anyhow!("{guard}").into(),
+                })
+            }
+        }
+    }
+
+    /// The path of every report. What a human has to see is on stdout, and in the exit status.
+    pub(crate) fn receive(&self, repo: &Repo, json: &[u8]) -> Result<(), Stop> {
+        let mut main = self.open(repo)?;
+        let outcome = receive(&mut main, &mut registry::check, json)?;
+        match &outcome.published {
+            Some(published) => {
+                main.tell(&published.plan, published.tries);
+                outcome.action.page().into_iter().for_each(data);
+            }
+            None => data(&outcome.action),
+        }
+        let page = match outcome.action {
+            Action::MarkVerified(_) | Action::Restore(_) | Action::Nothing(_) => return Ok(()),
+            Action::OpenPullRequest(_, page) | Action::Freeze(_, page) | Action::Page(page) => page,
+        };
+        let ending = match Ending::of(page.guard) {
+            Ending::TryAgain => Ending::TryAgain,
+            _ => Ending::Paged,
+        };
+        Err(Stop::guard(ending, page.guard, &page.environment))
+    }
+
+    fn open(&self, repo: &Repo) -> anyhow::Result<Main> {
+        let effect = if self.dry_run { Effect::Rehearsed } else { Effect::Published };
+        Ok(Main { git: self.remote.open(repo)?, effect, seen: None })
+    }
+}
+
+struct Main {
+    git: GitMainline,
+    effect: Effect,
+    /// What was just looked at serves the first try.
+    seen: Option<Arc<Snapshot>>,
+}
+
+impl Main {
+    fn look(&mut self) -> anyhow::Result<Arc<Snapshot>> {
+        let snapshot = self.git.load()?;
+        self.seen = Some(snapshot.clone());
+        Ok(snapshot)
+    }
+
+    fn tell(&self, plan: &Plan, tries: u32) {
+        data(plan.to_string().trim_end());
+        match self.effect {
+            Effect::Published if tries == 1 => step("\npublished"),
+            Effect::Published => step(format_args!("\npublished, after {tries} tries")),
+            Effect::Rehearsed => step("\nnothing was changed: this is what would be published"),
+        }
+    }
+}
+
+impl Mainline for Main {
+    type Error = anyhow::Error;
+
+    fn load(&mut self) -> anyhow::Result<Arc<Snapshot>> {
+        self.seen.take().map_or_else(|| self.git.load(), Ok)
+    }
+
+    fn build(&mut self, plan: &Plan) -> anyhow::Result<Built> {
+        self.git.build(plan)
+    }
+
+    fn push(&mut self, updates: &[Update]) -> anyhow::Result<Push> {
+        match self.effect {
+            Effect::Published => self.git.push(updates),
+            Effect::Rehearsed => Ok(Push::Done),
+        }
+    }
+
+    fn back_off(&mut self, lost: u32) {
+        self.git.back_off(lost);
+    }
+}

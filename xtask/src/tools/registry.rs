@@ -1,0 +1,195 @@
+//! A container registry, asked by its HTTP API (OCI distribution specification 1.1) whether it has an
+//! image. Its word is all that is needed, so no container engine is. Whatever it does not clearly answer
+//! is [`ImageCheck::Unchecked`], never a yes.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use contract::digest::Digest;
+use gitops::admit::{ImageCheck, Signature};
+use gitops::image_reference::ImageReference;
+use serde_json::Value;
+use ureq::http::{Response, StatusCode};
+use ureq::tls::{RootCerts, TlsConfig};
+
+use crate::report::step;
+
+/// A registry answers "not there" for what the caller does not accept.
+const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
+    application/vnd.oci.image.manifest.v1+json, \
+    application/vnd.docker.distribution.manifest.list.v2+json, \
+    application/vnd.docker.distribution.manifest.v2+json";
+/// Where an image without a registry in its name comes from.
+const DEFAULT: &str = "registry-1.docker.io";
+/// Its name in files of credentials.
+const DEFAULT_CREDENTIALS: &str = "https://index.docker.io/v1/";
+
+/// Asks for the digest and not for the tag, which may have moved. Nothing in this repository demands
+/// signatures, so none is looked for.
+pub(crate) fn check(image: &ImageReference) -> ImageCheck {
+    match ask(image) {
+        Ok(true) => ImageCheck::Present(Signature::NotRequired),
+        Ok(false) => ImageCheck::Missing,
+        Err(reason) => {
+            step(format_args!("{image} cannot be checked: {reason:#}"));
+            ImageCheck::Unchecked
+        }
+    }
+}
+
+fn ask(image: &ImageReference) -> anyhow::Result<bool> {
+    let (host, path) = place(image.repository());
+    let url = format!("{}://{host}/v2/{path}/manifests/{}", scheme(&host), image.digest());
+    let agent = agent();
+    let credentials = credentials(&host);
+    let head = |authorization: Option<&str>| {
+        let mut request = agent.head(&url).header("accept", MANIFESTS);
+        if let Some(value) = authorization {
+            request = request.header("authorization", value);
+        }
+        request.call()
+    };
+    let mut answer = head(None)?;
+    if answer.status() == StatusCode::UNAUTHORIZED {
+        let basic = credentials.map(|secret| format!("Basic {secret}"));
+        let authorization = match Challenge::of(&answer) {
+            Some(challenge) => Some(challenge.token(&agent, basic.as_deref())?),
+            None => basic,
+        };
+        answer = head(authorization.as_deref())?;
+    }
+    match answer.status() {
+        StatusCode::OK => {
+            let digest = answer.headers().get("docker-content-digest");
+            let digest = digest.and_then(|value| value.to_str().ok()?.parse::<Digest>().ok());
+            match digest {
+                Some(digest) if digest != image.digest() => {
+                    anyhow::bail!("`{host}` answers with another one, {digest}")
+                }
+                _ => Ok(true),
+            }
+        }
+        StatusCode::NOT_FOUND => Ok(false),
+        status => anyhow::bail!("`{host}` answers {status}"),
+    }
+}
+
+/// Host and path, by the rule of all engines: a first part with a dot, a port or `localhost` is a host.
+fn place(repository: &str) -> (String, String) {
+    match repository.split_once('/') {
+        Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => {
+            (host.to_owned(), path.to_owned())
+        }
+        Some(_) => (DEFAULT.to_owned(), repository.to_owned()),
+        None => (DEFAULT.to_owned(), format!("library/{repository}")),
+    }
+}
+
+/// Engines speak to a loopback registry without TLS, and to no other.
+fn scheme(host: &str) -> &'static str {
+    let name = host.split(':').next().unwrap_or_default();
+    let is_loopback = name.parse().is_ok_and(|address: Ipv4Addr| address.is_loopback());
+    if name == "localhost" || is_loopback { "http" } else { "https" }
+}
+
+/// What `docker login` left where it keeps secrets in its own file: user and password, as HTTP wants them.
+fn credentials(host: &str) -> Option<String> {
+    let folder = std::env::var_os("DOCKER_CONFIG").map(PathBuf::from);
+    let folder = folder.or_else(|| Some(std::env::home_dir()?.join(".docker")))?;
+    let text = fs_err::read_to_string(folder.join("config.json")).ok()?;
+    let config: Value = serde_json::from_str(&text).ok()?;
+    let name = if host == DEFAULT { DEFAULT_CREDENTIALS } else { host };
+    config["auths"][name]["auth"].as_str().map(str::to_owned)
+}
+
+/// `Bearer realm="…",service="…",scope="…"`: where to get a token for what was asked.
+struct Challenge {
+    realm: String,
+    query: Vec<(&'static str, String)>,
+}
+
+impl Challenge {
+    fn of(answer: &Response<ureq::Body>) -> Option<Self> {
+        Self::parse(answer.headers().get("www-authenticate")?.to_str().ok()?)
+    }
+
+    fn parse(header: &str) -> Option<Self> {
+        let fields = header.strip_prefix("Bearer ")?;
+        let field = |name: &str| {
+            let (_, rest) = fields.split_once(&format!("{name}=\""))?;
+            rest.split_once('"').map(|(value, _)| value.to_owned())
+        };
+        let query = ["service", "scope"].into_iter();
+        let query = query.filter_map(|name| Some((name, field(name)?))).collect();
+        Some(Self { realm: field("realm")?, query })
+    }
+
+    fn token(&self, agent: &ureq::Agent, basic: Option<&str>) -> anyhow::Result<String> {
+        let mut request = agent.get(&self.realm);
+        for (name, value) in &self.query {
+            request = request.query(name, value);
+        }
+        if let Some(basic) = basic {
+            request = request.header("authorization", basic);
+        }
+        let mut answer = request.call()?;
+        let status = answer.status();
+        anyhow::ensure!(status.is_success(), "`{}` gives no token: {status}", self.realm);
+        let answer: Value = answer.body_mut().read_json()?;
+        let token = ["token", "access_token"].into_iter().find_map(|name| answer[name].as_str());
+        let token = token.ok_or_else(|| anyhow::anyhow!("`{}` gives no token", self.realm))?;
+        Ok(format!("Bearer {token}"))
+    }
+}
+
+fn agent() -> ureq::Agent {
+    let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
+    ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(Duration::from_secs(30)))
+        .tls_config(tls)
+        .build()
+        .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_says_where_to_ask_and_only_this_machine_is_asked_without_tls() {
+        for (repository, host, path, scheme_of) in [
+            ("ghcr.io/o/api", "ghcr.io", "o/api", "https"),
+            ("localhost:5000/o/api", "localhost:5000", "o/api", "http"),
+            ("127.0.0.1:5000/api", "127.0.0.1:5000", "api", "http"),
+            ("127.example/api", "127.example", "api", "https"),
+            ("localhost.example/api", "localhost.example", "api", "https"),
+            ("o/api", DEFAULT, "o/api", "https"),
+            ("api", DEFAULT, "library/api", "https"),
+        ] {
+            let (found, rest) = place(repository);
+            assert_eq!((found.as_str(), rest.as_str()), (host, path), "{repository}");
+            assert_eq!(scheme(&found), scheme_of, "{repository}");
+        }
+    }
+
+    #[test]
+    fn a_challenge_is_read_and_another_scheme_is_none() {
+        let header =
+            r#"Bearer realm="https://a.example/token",service="r",scope="repository:o/api:pull""#;
+        let challenge = Challenge::parse(header).unwrap();
+        assert_eq!(challenge.realm, "https://a.example/token");
+        let scope = ("scope", "repository:o/api:pull".to_owned());
+        assert_eq!(challenge.query, [("service", "r".to_owned()), scope]);
+        assert!(Challenge::parse("Basic realm=\"x\"").is_none());
+        assert!(Challenge::parse("Bearer service=\"x\"").is_none());
+    }
+
+    #[test]
+    fn a_registry_that_does_not_answer_is_not_a_yes() {
+        // Port 9 of this machine is `discard`, where nothing listens.
+        let image = format!("127.0.0.1:9/api:1@{}", Digest::of(b"x")).parse().unwrap();
+        assert_eq!(check(&image), ImageCheck::Unchecked);
+    }
+}
