@@ -274,6 +274,15 @@ impl Net {
         head(&x, self.head, &self.weight, &self.bias)
     }
 
+    /// Makes all logits greater or smaller, which changes confidence and no prediction.
+    pub(crate) fn scale_logits(&self, factor: f64) {
+        tch::no_grad(|| {
+            for value in [&self.weight, &self.bias] {
+                value.shallow_clone().copy_(&(value * factor));
+            }
+        });
+    }
+
     /// The same variables for another thread.
     pub(crate) fn share(&self) -> Self {
         let share = |block: &Block| Block {

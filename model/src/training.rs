@@ -4,6 +4,7 @@
 //! checkpoint goes on bit for bit like the one that wrote it. The test set is not read here.
 
 mod optimiser;
+mod temperature;
 mod worker;
 
 use std::sync::Arc;
@@ -310,10 +311,14 @@ impl Trainer {
         named("trained", &self.vars).chain(average).chain(memory)
     }
 
-    /// The final weights: the averaged ones where the recipe averages.
+    /// The final weights: the averaged ones where the recipe averages, their confidence calibrated on
+    /// the validation images.
     pub fn finish(self) -> Trained {
         let parameters = self.parameters.iter().map(|parameter| parameter.value.numel()).sum();
         let (mut vars, net) = self.average.unwrap_or((self.vars, self.net));
+        let (logits, labels) = worker::logits(&net, &self.dataset.validation, &self.plan);
+        let on_cpu = |tensor: &Tensor| tensor.to_device(Device::Cpu);
+        net.scale_logits(temperature::factor(&on_cpu(&logits), &on_cpu(&labels)));
         vars.set_device(Device::Cpu);
         let timestamp = self.progress.epochs.last().map(|epoch| epoch.timestamp);
         Trained {

@@ -10,7 +10,7 @@ use std::thread;
 
 use tch::{Device, Kind, Reduction, Tensor, no_grad};
 
-use super::{Plan, TrainingError};
+use super::{JUDGED_AT_ONCE, Plan, TrainingError};
 use crate::augment::{self, Augment};
 use crate::dataset::{Dataset, Split};
 use crate::net::{self, Net};
@@ -132,6 +132,16 @@ impl Worker {
             }
         })
     }
+}
+
+/// What `net` says of all images of `split`, with their labels.
+pub(super) fn logits(net: &Net, split: &Split, plan: &Plan) -> (Tensor, Tensor) {
+    let positions: Vec<usize> = (0..split.len()).collect();
+    let parts = positions.chunks(JUDGED_AT_ONCE).map(|part| {
+        let images = images(split, part, &Augment::default(), 0, 0, plan);
+        no_grad(|| net.forward_t(&images, false))
+    });
+    (Tensor::cat(&parts.collect::<Vec<_>>(), 0), labels(split, &positions, plan.device))
 }
 
 /// `[N, C, H, W]`, normalised, channels last in memory.
