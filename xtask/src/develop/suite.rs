@@ -59,14 +59,17 @@ pub(crate) fn checks(repo: &Repo) -> Vec<Tier> {
     ]
 }
 
-/// Unit tests of everything that needs no libtorch.
-pub(crate) fn light(repo: &Repo) -> Tier {
+/// Unit tests of everything that needs no libtorch, and the loop on real repositories.
+pub(crate) fn light(repo: &Repo) -> [Tier; 2] {
     let packages = packages(&LIGHT_PACKAGES[..4]);
-    Tier {
-        name: "light",
-        needs: &[],
-        commands: vec![cargo::cargo(repo).args(["test", "--quiet", "--locked"]).args(packages)],
-    }
+    [
+        Tier {
+            name: "light",
+            needs: &[],
+            commands: vec![cargo::cargo(repo).args(["test", "--quiet", "--locked"]).args(packages)],
+        },
+        Tier { name: "loop", needs: &[], commands: vec![e2e(repo, "loop")] },
+    ]
 }
 
 /// Lints of the packages that need libtorch.

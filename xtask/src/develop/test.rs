@@ -36,7 +36,7 @@ pub(crate) struct Install {
 impl Args {
     pub(crate) fn run(self, repo: &Repo) -> anyhow::Result<()> {
         let mut tiers = suite::checks(repo);
-        tiers.push(suite::light(repo));
+        tiers.extend(suite::light(repo));
         if !self.quick {
             tiers.push(suite::libtorch_lint(repo));
             tiers.extend(suite::full(repo));
