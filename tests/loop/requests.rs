@@ -131,3 +131,40 @@ fn a_dry_run_prints_the_plan_and_changes_nothing() {
     says(&lifted, 0, &["nothing to do"]);
     says(&scratch.report(&failed), 0, &["published"]);
 }
+
+#[test]
+fn an_audit_is_quiet_about_the_loop_and_tells_what_was_forged() {
+    let scratch = Scratch::new();
+    let good = scratch.verified("staging", &pin("1.0.0"));
+    scratch.xtask(&["promote", "--from", "staging", "--to", "production"]).success();
+    let bad = scratch.release("staging", &pin("1.1.0"));
+    scratch.report(&event("staging", &bad, WRONG_MODEL)).success();
+    let audit = scratch.xtask(&["audit"]);
+    says(&audit, 0, &["0 findings, 0 notes"]);
+
+    let pin_file = environment("production").pin_file();
+    scratch.commit("Quickly", &pin_file, &pin("1.2.0").to_yaml());
+    says(&scratch.xtask(&["audit"]), 0, &["note: production", "changed by hand"]);
+
+    let forged = |kind: &str, trailers: &str| format!("x\n\nChange-Kind: {kind}\n{trailers}");
+    let source = forged("promotion", &format!("Verified-In: staging@{good}"));
+    scratch.commit(&source, &pin_file, &pin("1.3.0").to_yaml());
+    let source = forged("promotion", &format!("Verified-In: staging@{bad}"));
+    scratch.commit(&source, &pin_file, &pin("1.1.0").to_yaml());
+    let undo = forged("rollback", &format!("Rollback-Of: {bad}\nRestores: {good}"));
+    scratch.commit(&undo, &environment("staging").pin_file(), &pin("1.4.0").to_yaml());
+    let tag = format!("rollback/staging/{good}");
+    scratch.git("human", &["tag", &tag]);
+    scratch.git("human", &["push", "--quiet", "--tags"]);
+    let audit = scratch.xtask(&["audit"]);
+    let words = [
+        &format!("it does not have the pin of staging@{good}"),
+        &format!("its source staging@{bad} is not verified"),
+        &format!("it does not have the pin of {}", &good[..10]),
+        "undid the same change before",
+        "a quarantined image is pinned",
+        &format!("rollback/staging/{}: points to what is no rollback", &good[..10]),
+    ];
+    says(&audit, 5, &words);
+    assert!(audit.stderr.contains("hint: git show"), "{}", audit.stderr);
+}

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::deliver::{diff, history, hold, image, manifests, promote, rollback, status};
+use crate::deliver::{audit, diff, history, hold, image, manifests, promote, rollback, status};
 use crate::develop::{bench, check, setup, test};
 use crate::operate::serve;
 use crate::repo::Repo;
@@ -40,6 +40,7 @@ Deliver:
   status      What every environment runs by Git, and whether it was found good
   history     What an environment ran, newest first
   diff        What changed for an environment since it was last verified
+  audit       Whether what main says of itself is true
 
 Develop:
   setup   Provide libtorch, so that plain cargo and rust-analyzer work
@@ -74,6 +75,7 @@ pub(crate) enum Command {
     Status(status::Args),
     History(history::Args),
     Diff(diff::Args),
+    Audit(audit::Args),
     Setup(setup::Args),
     Check(check::Args),
     Test(test::Args),
@@ -99,6 +101,7 @@ impl Command {
             Self::Status(args) => args.run(repo),
             Self::History(args) => args.run(repo),
             Self::Diff(args) => args.run(repo),
+            Self::Audit(args) => args.run(repo),
             Self::Setup(args) => setup::run(args, repo),
             Self::Check(args) => args.run(repo),
             Self::Test(args) => args.run(repo),
