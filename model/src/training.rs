@@ -181,12 +181,13 @@ impl Trainer {
             epoch,
             batch: count,
         });
-        let outcome = self.workers.run(jobs)?;
+        let mut outcome = self.workers.run(jobs)?;
         let loss = outcome.loss / count as f64;
         if !loss.is_finite() {
             return Err(TrainingError::Diverged { step, loss });
         }
         let optimiser = self.plan.recipe.optimiser;
+        optimiser::clip(&mut outcome.gradients, self.plan.recipe.clip);
         optimiser::update(optimiser, &mut self.parameters, &outcome.gradients, rate, step);
         self.average_in(step);
 

@@ -1,7 +1,7 @@
 //! One step of SGD or AdamW in plain tensor operations: unlike tch's optimisers, all state is ours to
 //! write to a checkpoint.
 
-use tch::{Tensor, no_grad};
+use tch::{Kind, Tensor, no_grad};
 
 use crate::recipe::Optimiser;
 
@@ -27,6 +27,22 @@ impl Parameter {
     fn decay(&self, weight_decay: f64) -> f64 {
         if self.value.dim() > 1 { weight_decay } else { 0.0 }
     }
+}
+
+/// Scales gradients down together so that their norm is at most `limit`: Pascanu et al., "On the
+/// difficulty of training recurrent neural networks", 2013. The steep start of a new task would
+/// otherwise throw weights to where no rectifier lets anything through.
+pub(crate) fn clip(gradients: &mut [Tensor], limit: f64) {
+    no_grad(|| {
+        let squares: f64 =
+            gradients.iter().map(|g| g.square().sum(Kind::Float).double_value(&[])).sum();
+        let norm = squares.sqrt();
+        if norm > limit {
+            for gradient in gradients {
+                *gradient *= limit / norm;
+            }
+        }
+    });
 }
 
 const ADAM_EPSILON: f64 = 1e-8;
@@ -72,8 +88,8 @@ pub(crate) fn update(
 
 #[cfg(test)]
 mod tests {
+    use tch::Device;
     use tch::nn::{self, OptimizerConfig, VarStore};
-    use tch::{Device, Kind};
 
     use super::*;
 
