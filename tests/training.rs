@@ -53,6 +53,14 @@ fn whole(folder: &Path) -> Vec<String> {
         .collect()
 }
 
+/// Whether a name somewhere under `folder` is a wanted one.
+fn holds(folder: &Path, wanted: &dyn Fn(&str) -> bool) -> bool {
+    let Ok(entries) = fs_err::read_dir(folder) else { return false };
+    entries
+        .flatten()
+        .any(|entry| wanted(&entry.file_name().to_string_lossy()) || holds(&entry.path(), wanted))
+}
+
 #[test]
 fn a_killed_training_leaves_no_artifact_and_resumes_to_the_very_same_model() {
     let folder = tempfile::tempdir().unwrap();
@@ -64,26 +72,35 @@ fn a_killed_training_leaves_no_artifact_and_resumes_to_the_very_same_model() {
         trainer.arg("--data-dir").arg(data::folder(&task));
         trainer
     };
-    let interrupted = ["--artifacts", "interrupted", "--runs", "interrupted-runs"];
+    let interrupted = ["--artifacts", "interrupted", "--runs", "interrupted-runs", "--resume"];
+    let (artifacts, runs) =
+        (folder.path().join("interrupted"), folder.path().join("interrupted-runs"));
 
-    // Killed at ever later moments: before, during and after the first checkpoints.
-    for pause in [300, 1500, 3000, 4500] {
+    // While the data is read, once there is something to resume from, and in the middle of writing.
+    let started = Instant::now();
+    let moments: [&dyn Fn() -> bool; 3] = [
+        &|| started.elapsed() > Duration::from_millis(200),
+        &|| holds(&runs, &|name| name.contains("checkpoint") && !name.contains("partial")),
+        &|| holds(&artifacts, &|name| name.contains(".partial-")),
+    ];
+    for moment in moments {
         let mut child = trainer()
             .args(interrupted)
-            .arg("--resume")
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let deadline = Instant::now() + Duration::from_millis(pause);
-        while Instant::now() < deadline && child.try_wait().unwrap().is_none() {
-            std::thread::sleep(Duration::from_millis(10));
+        while !moment() && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(2));
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        assert_eq!(whole(&folder.path().join("interrupted")), Vec::<String>::new());
+        for name in whole(&artifacts) {
+            let opened = Artifact::open(&artifacts.join(&name));
+            assert!(opened.is_ok(), "{name} looks whole: {opened:?}");
+        }
     }
-    let resumed = run(trainer().args(interrupted).arg("--resume")).success();
+    let resumed = run(trainer().args(interrupted)).success();
     let straight =
         run(trainer().args(["--artifacts", "straight", "--runs", "straight-runs"])).success();
 

@@ -133,6 +133,20 @@ const RETRIES: u32 = 4;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 
 fn download(url: &str, file: &RemoteFile, part: &Path, target: &Path) -> Result<(), DownloadError> {
+    let continued = fs::metadata(part).is_ok_and(|metadata| metadata.len() > 0);
+    match download_rest(url, file, part, target) {
+        // The beginning may have been another mirror's; this one's own bytes decide.
+        Err(DownloadError::Wrong(_)) if continued => download_rest(url, file, part, target),
+        result => result,
+    }
+}
+
+fn download_rest(
+    url: &str,
+    file: &RemoteFile,
+    part: &Path,
+    target: &Path,
+) -> Result<(), DownloadError> {
     let bar = progress_bar(file);
     let agent = agent();
     let mut retries = 0;
@@ -296,6 +310,14 @@ mod tests {
     fn half_a_file_of_an_earlier_run_is_continued() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join(".file.gz.part"), &CONTENT[..10]).unwrap();
+        fetch(&mirror(CONTENT, 1000), &file(), folder.path()).unwrap();
+        assert_eq!(fs::read(folder.path().join("file.gz")).unwrap(), CONTENT);
+    }
+
+    #[test]
+    fn a_beginning_that_is_not_this_mirrors_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(".file.gz.part"), b"<html>").unwrap();
         fetch(&mirror(CONTENT, 1000), &file(), folder.path()).unwrap();
         assert_eq!(fs::read(folder.path().join("file.gz")).unwrap(), CONTENT);
     }

@@ -26,7 +26,15 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
     for hint in error.chain().filter_map(|cause| cause.downcast_ref::<Hint>()) {
         step(format_args!("\nhint: {}", hint.text));
     }
-    ExitCode::from(error.downcast_ref::<Exit>().map_or(1, |exit| exit.code))
+    ExitCode::from(exit_code(error))
+}
+
+/// That of the program that failed, however many hints were added since.
+fn exit_code(error: &anyhow::Error) -> u8 {
+    if let Some(exit) = error.downcast_ref::<Exit>() {
+        return exit.code;
+    }
+    error.downcast_ref::<Hint>().map_or(1, |hint| exit_code(&hint.source))
 }
 
 /// An error that carries what to do next.

@@ -111,6 +111,8 @@ impl Partial {
         remove_orphans(parent, &prefix)?;
         let turn = TURN.fetch_add(1, Ordering::Relaxed);
         let path = parent.join(format!("{prefix}{}.{turn}", std::process::id()));
+        // In a container our process id may be that of the killed writer before us.
+        remove(&path)?;
         Ok(Self { path, target: target.to_owned(), published: false })
     }
 
@@ -119,7 +121,10 @@ impl Partial {
         if self.target.is_dir() && self.path.is_dir() {
             let old = PathBuf::from(format!("{}.replaced", self.path.display()));
             fs::rename(&self.target, &old)?;
-            fs::rename(&self.path, &self.target)?;
+            if let Err(error) = fs::rename(&self.path, &self.target) {
+                fs::rename(&old, &self.target)?;
+                return Err(error);
+            }
             remove(&old)?;
         } else {
             fs::rename(&self.path, &self.target)?;

@@ -62,7 +62,8 @@ fn train(repo: &Repo, recipe: &str, seeds: u64, source: &dataset::Source) -> any
             source: source.clone(),
             seed,
             threads: None,
-            out: None,
+            // Beside the build: the model that `serve` takes stays the one that was trained on purpose.
+            out: Some(cargo::release_folder()?.with_file_name("bench-artifact")),
             resume: false,
             device: "cpu".to_owned(),
         };

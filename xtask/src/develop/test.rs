@@ -29,7 +29,7 @@ pub(crate) struct Install {
     #[arg(long)]
     install: bool,
     /// Under CI=true a skipped tier is a failure; not this one
-    #[arg(long, value_name = "TIER")]
+    #[arg(long, env, value_delimiter = ',', value_name = "TIER")]
     may_skip: Vec<String>,
 }
 
@@ -55,6 +55,14 @@ enum Outcome {
 struct Count {
     passed: usize,
     failed: usize,
+}
+
+impl std::ops::Add for Count {
+    type Output = Self;
+
+    fn add(self, more: Self) -> Self {
+        Self { passed: self.passed + more.passed, failed: self.failed + more.failed }
+    }
 }
 
 pub(crate) fn run_tiers(repo: &Repo, tiers: Vec<Tier>, options: &Install) -> anyhow::Result<()> {
@@ -97,26 +105,32 @@ fn run_tier(repo: &Repo, tier: &Tier, install: bool) -> Outcome {
     }
     let mut count = Count::default();
     for command in &tier.commands {
-        let mut tests = Count::default();
+        let mut tests: Option<Count> = None;
         let result = command.lines(|line| {
             step(line);
             if let Some(more) = test_result(line) {
-                tests.passed += more.passed;
-                tests.failed += more.failed;
+                tests = Some(tests.unwrap_or_default() + more);
             }
         });
-        match result {
-            Ok(()) if tests == Count::default() => tests.passed = 1,
-            Ok(()) => {}
-            Err(error) => {
-                step(format_args!("{error:#}"));
-                tests.failed = tests.failed.max(1);
-            }
-        }
-        count.passed += tests.passed;
-        count.failed += tests.failed;
+        count = count + outcome(tests, result);
     }
     Outcome::Ran(count)
+}
+
+/// A command that reports no tests is a check: it holds or it does not. One that reports that none ran
+/// has lost them.
+fn outcome(tests: Option<Count>, result: anyhow::Result<()>) -> Count {
+    let failure = match (&tests, result) {
+        (_, Err(error)) => Some(format!("{error:#}")),
+        (Some(Count { passed: 0, failed: 0 }), Ok(())) => Some("no test ran".to_owned()),
+        (_, Ok(())) => None,
+    };
+    if let Some(failure) = failure {
+        step(failure);
+        let Count { passed, failed } = tests.unwrap_or_default();
+        return Count { passed, failed: failed.max(1) };
+    }
+    tests.unwrap_or(Count { passed: 1, failed: 0 })
 }
 
 /// Reads the closing line of a Rust test binary.
@@ -158,6 +172,17 @@ impl fmt::Display for Row<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_whose_tests_all_went_missing_has_failed() {
+        let count = |passed, failed| Count { passed, failed };
+        let wrong = || Err(anyhow::anyhow!("exit status 1"));
+        assert_eq!(outcome(Some(count(0, 0)), Ok(())), count(0, 1));
+        assert_eq!(outcome(None, Ok(())), count(1, 0));
+        assert_eq!(outcome(None, wrong()), count(0, 1));
+        assert_eq!(outcome(Some(count(3, 2)), wrong()), count(3, 2));
+        assert_eq!(outcome(Some(count(3, 0)), wrong()), count(3, 1));
+    }
 
     #[test]
     fn the_closing_line_of_a_test_binary_is_counted_and_no_other_line_is() {

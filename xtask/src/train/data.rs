@@ -142,6 +142,10 @@ fn fetch(repo: &Repo, task: &Task, mirror: Option<&str>) -> anyhow::Result<PathB
         (None, Some(idx)) => idx.mirrors.iter().map(|url| Mirror::from(url.as_str())).collect(),
         (None, None) => Vec::new(),
     };
+    fs_err::create_dir_all(&folder)?;
+    // Two commands may want it at once: the second waits and finds it.
+    let lock = fs_err::File::create(folder.join(".lock"))?;
+    lock.file().lock().context("waiting for another download of the same data")?;
     let mut missing = Vec::new();
     for file in task.data.files() {
         let path = folder.join(&file.file);
