@@ -38,7 +38,7 @@ pub(crate) fn checks(repo: &Repo) -> Vec<Tier> {
             name: "licences",
             needs: &[Requirement::CargoDeny],
             commands: vec![
-                // Advisories need a database from outside; the workflow checks those.
+                // Not advisories: cargo-deny fetches their database, and a test runs without the network.
                 Requirement::cargo_deny(repo).args([
                     "--locked",
                     "--log-level",

@@ -105,7 +105,7 @@ pub(crate) fn provide(
         {
             step(format_args!("warning: {error:#}"));
             step(format_args!(
-                "training on {} instead: generated pictures, not {}. The artifact says so everywhere.",
+                "training on {} instead: generated pictures, not {}. The artifact's name, card and manifest say so.",
                 generator.data_name(),
                 task.data.name
             ));
