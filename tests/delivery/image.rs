@@ -45,9 +45,19 @@ fn nothing_is_left_running() {
     assert_eq!(docker(&["ps", "--all", "--quiet", "--filter", filter]).success().stdout, "");
 }
 
+/// Removes the names that a push gave to images here.
+fn forget(registry: &str) {
+    let list = ["images", "--format", "{{.Repository}}:{{.Tag}}", "--filter"];
+    let filter = format!("reference={registry}*");
+    let named = docker(&[&list[..], &[&filter]].concat()).success().stdout;
+    for name in named.lines() {
+        docker(&["rmi", name]).success();
+    }
+}
+
 /// Trained on generated pictures, so another model than `quick`.
 fn other_model() -> Artifact {
-    let folder = tempfile::tempdir().unwrap().keep().join("other");
+    let folder = repo::scratch().join("other");
     Artifact::open(&train(&folder, &["--recipe", "quick", "--data", "synthetic", "--seed", "9"]))
         .unwrap()
 }
@@ -215,6 +225,7 @@ fn another_model_is_one_small_layer_and_the_registry_has_what_was_printed() {
     assert_eq!(registry.bytes(), full);
     let model = format!("/v2/team/mnist-api-model/manifests/{}", other.manifest().model_version);
     assert!(registry_digest(&registry, &model).starts_with("sha256:"));
+    forget(&repository);
 }
 
 fn registry_digest(registry: &Registry, path: &str) -> String {
@@ -231,6 +242,7 @@ fn a_push_that_cannot_arrive_says_so() {
     let mut xtask = command(repo::xtask(), &repo::root());
     xtask.args(["image", "build", "--push", &repository, "--model"]).arg(quick().path());
     let failed = run(&mut xtask);
+    forget(&repository);
     assert!(failed.code != Some(0) && failed.stdout.is_empty(), "{failed:?}");
     assert!(failed.stderr.contains("hint: `docker login`"), "{}", failed.stderr);
 }
