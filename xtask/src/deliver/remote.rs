@@ -64,7 +64,7 @@ impl Publication {
         mut plan: impl FnMut(&Arc<Snapshot>, &[Environment]) -> Result<Plan, Guard>,
     ) -> Result<(), Stop> {
         let mut main = self.open(repo)?;
-        let snapshot = main.look()?;
+        let snapshot = main.load()?;
         let environments: Result<Vec<_>, Stop> =
             names.iter().map(|name| environment(&snapshot, name)).collect();
         let environments = environments?;
@@ -124,17 +124,11 @@ impl Publication {
 struct Main {
     git: GitMainline,
     effect: Effect,
-    /// What was just looked at serves the first try.
+    /// What was looked at serves until something is pushed; who was faster, the push tells.
     seen: Option<Arc<Snapshot>>,
 }
 
 impl Main {
-    fn look(&mut self) -> anyhow::Result<Arc<Snapshot>> {
-        let snapshot = self.git.load()?;
-        self.seen = Some(snapshot.clone());
-        Ok(snapshot)
-    }
-
     fn tell(&self, plan: &Plan, tries: u32) {
         data(plan.to_string().trim_end());
         match self.effect {
@@ -149,7 +143,12 @@ impl Mainline for Main {
     type Error = anyhow::Error;
 
     fn load(&mut self) -> anyhow::Result<Arc<Snapshot>> {
-        self.seen.take().map_or_else(|| self.git.load(), Ok)
+        if let Some(seen) = &self.seen {
+            return Ok(seen.clone());
+        }
+        let snapshot = self.git.load()?;
+        self.seen = Some(snapshot.clone());
+        Ok(snapshot)
     }
 
     fn build(&mut self, plan: &Plan) -> anyhow::Result<Built> {
@@ -157,6 +156,7 @@ impl Mainline for Main {
     }
 
     fn push(&mut self, updates: &[Update]) -> anyhow::Result<Push> {
+        self.seen = None;
         match self.effect {
             Effect::Published => self.git.push(updates),
             Effect::Rehearsed => Ok(Push::Done),
