@@ -240,7 +240,7 @@ schedule: { peak: 0.1 }
             .replace("epochs: 1", "epochs: 0")
             .replace("batch: 64", "batch: 100")
             .replace("peak: 0.1", "peak: -1, warmup: 2")
-            + "augment: { rotate: -5 }\nlabel_smoothing: 1.5\nvalidation: 0\naverage: { decay: 1 }\n";
+            + "augment: { rotate: -5 }\nclip: 0\nlabel_smoothing: 1.5\nvalidation: 0\naverage: { decay: 1 }\n";
         let error = parse(&wrong).unwrap_err().to_string();
         let fields = [
             "net.blocks[0].channels",
@@ -249,6 +249,7 @@ schedule: { peak: 0.1 }
             "schedule.peak",
             "schedule.warmup",
             "augment.rotate",
+            "clip",
             "label_smoothing",
             "validation",
             "average.decay",

@@ -113,6 +113,17 @@ mod tests {
     }
 
     #[test]
+    fn a_long_gradient_keeps_its_direction_and_a_short_one_its_length() {
+        let mut gradients = [Tensor::from_slice(&[3f32, 0.0]), Tensor::from_slice(&[4f32])];
+        clip(&mut gradients, 10.0);
+        clip(&mut gradients, 1.0);
+        let values = gradients.each_ref().map(|g| Vec::<f32>::try_from(g).unwrap()).concat();
+        for (value, expected) in values.iter().zip([0.6, 0.0, 0.8]) {
+            assert!((value - expected).abs() < 1e-6, "{values:?}");
+        }
+    }
+
+    #[test]
     fn sgd_is_nesterovs_as_libtorch_has_it() {
         let theirs = nn::Sgd { momentum: 0.9, dampening: 0.0, wd: 0.01, nesterov: true };
         check(Optimiser::Sgd { momentum: 0.9, weight_decay: 0.01 }, theirs);
