@@ -1,7 +1,9 @@
 //! Serving connections: how many at a time, how long a head may take, and how they end.
 //!
 //! hyper is used directly because the framework's own server has no limit on the time for a request's
-//! head, so one half-open socket holds up a shutdown, and spins when file descriptors run out.
+//! head, so one half-open socket holds up a shutdown, and spins when file descriptors run out. A head that
+//! hyper cannot read it answers itself: the only answers that do not come out of the
+//! [`Envelope`](crate::envelope::Envelope).
 
 mod dialogue;
 

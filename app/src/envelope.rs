@@ -1,6 +1,10 @@
 //! [`Envelope`]: around every request, whatever comes of it. It gives the request its id, turns every
 //! refusal, unknown address and panic into a problem, puts the versions on every answer, and tells log
 //! and metrics of the whole exchange once.
+//!
+//! The one exception is a head that hyper cannot read (a malformed request line, one too long, too many
+//! headers): there is no request then, and hyper answers 400, 414 or 431 itself, without a body and
+//! without headers of ours, unseen by log and metrics.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -20,6 +24,7 @@ use crate::api::refused::Thrown;
 use crate::api::routes::Route;
 use crate::service::Service;
 use crate::telemetry::logs;
+use crate::unread::Unread;
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -71,6 +76,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Envelope<E> {
         let route = Route::of(&path);
         request.set_data(arrival.clone());
         request.set_data(Arc::clone(&self.service));
+        let unread = Unread::of(&mut request);
 
         let active = self.service.metrics.active();
         let outcome = AssertUnwindSafe(self.inner.call(request)).catch_unwind().await;
@@ -86,6 +92,9 @@ impl<E: Endpoint<Output = Response>> Endpoint for Envelope<E> {
                 (problem(&refusal, &path, &arrival.id, route), Some(refusal.code))
             }
         };
+        if refused.is_some() {
+            unread.discard(self.service.intake.deadline(arrival.at)).await;
+        }
         drop(active);
 
         let answer = response.data::<Arc<Answer>>().cloned();

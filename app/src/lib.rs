@@ -20,3 +20,4 @@ pub mod serve;
 pub mod service;
 pub mod smoke;
 pub mod telemetry;
+pub mod unread;

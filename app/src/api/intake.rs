@@ -58,7 +58,11 @@ impl Intake {
         }
     }
 
-    /// `arrived` is when the request's head was read: its deadline counts from there.
+    /// Of a request whose head was read then.
+    pub fn deadline(&self, arrived: Instant) -> Instant {
+        arrived + self.timeout
+    }
+
     pub async fn read(
         &self,
         wanted: Wanted,
@@ -67,7 +71,7 @@ impl Intake {
         arrived: Instant,
     ) -> Result<Input, Refusal> {
         let kind = media_type(wanted, request)?;
-        let deadline = arrived + self.timeout;
+        let deadline = self.deadline(arrived);
         let (bytes, _held) = self.bodies.read(request, body, deadline).await?;
         let started = Instant::now();
         let images = match kind {
@@ -99,7 +103,7 @@ impl Intake {
     ) -> Result<Vec<Image>, Refusal> {
         let task = Arc::clone(&self.task);
         let is_decoded = contents.iter().all(|placed| placed.content.is_decoded());
-        let decode = move || contents.into_iter().map(|placed| placed.decode(&task)).collect();
+        let decode = move || decode_all(contents, &task, deadline);
         if is_decoded { decode() } else { self.off_runtime(deadline, decode).await }
     }
 
@@ -108,9 +112,7 @@ impl Intake {
         deadline: Instant,
         work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
-        let late = |_elapsed| {
-            Refusal::new(Code::DeadlineExceeded, "there was no time left to decode the body")
-        };
+        let late = |_elapsed| late();
         let turn = timeout_at(deadline, Arc::clone(&self.decoders).acquire_owned());
         let turn = turn.await.map_err(late)?;
         // The turn is over when the work is, also where nobody waits for it any more.
@@ -126,6 +128,22 @@ impl Intake {
             }
         }
     }
+}
+
+fn late() -> Refusal {
+    Refusal::new(Code::DeadlineExceeded, "there was no time left to decode the body")
+}
+
+/// Stops when nobody waits for the images any more, so that the next has its turn.
+fn decode_all(
+    contents: Vec<Placed>,
+    task: &Task,
+    deadline: Instant,
+) -> Result<Vec<Image>, Refusal> {
+    let decode = |placed: Placed| {
+        if Instant::now() >= deadline { Err(late()) } else { placed.decode(task) }
+    };
+    contents.into_iter().map(decode).collect()
 }
 
 /// A content and the JSON pointer to it; none where it is the whole body.
@@ -189,4 +207,31 @@ async fn first_file(request: &Request, bytes: Vec<u8>) -> Result<Option<Vec<u8>>
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn no_picture_is_decoded_after_the_deadline() {
+        let task = serde_json::from_value(json!({
+            "name": "sides",
+            "title": "Which side is bright",
+            "input": { "height": 8, "width": 8, "channels": 1 },
+            "classes": ["left", "right"],
+            "normalisation": { "mean": [0.5], "std": [0.5] },
+            "picture": "centred-ink",
+            "data": { "name": "sides" },
+        }))
+        .unwrap();
+        let check = |deadline, code| {
+            let contents = vec![Placed::alone(Content::Picture(b"GIF89a".to_vec()))];
+            assert_eq!(decode_all(contents, &task, deadline).unwrap_err().code, code);
+        };
+        check(Instant::now(), Code::DeadlineExceeded);
+        check(Instant::now() + Duration::from_hours(1), Code::UnreadablePicture);
+    }
 }

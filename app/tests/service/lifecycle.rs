@@ -161,13 +161,19 @@ fn connections_past_the_limit_wait_for_their_turn() {
 }
 
 #[test]
-fn a_sender_of_too_much_reads_why_instead_of_a_reset() {
+fn a_sender_of_an_unread_body_reads_why_instead_of_a_reset() {
     let running = Running::start(service(&["--body-limit", "64KiB"], classify), DRAIN);
-    let url = format!("http://{}/v1/predict", running.address);
     let agent: ureq::Agent =
         ureq::Agent::config_builder().http_status_as_error(false).build().into();
     let body = vec![b' '; 8 << 20];
-    let mut answer = agent.post(&url).content_type("application/json").send(&body).unwrap();
-    assert_eq!(answer.status().as_u16(), 413);
-    assert!(answer.body_mut().read_to_string().unwrap().contains("body_too_large"));
+    let check = |path: &str, content_type: &str, code: &str| {
+        let url = format!("http://{}{path}", running.address);
+        let mut answer = agent.post(&url).content_type(content_type).send(&body).unwrap();
+        let problem = answer.body_mut().read_to_string().unwrap();
+        assert!(problem.contains(&format!("\"{code}\"")), "{problem}");
+    };
+    check("/v1/predict", "application/json", "body_too_large");
+    check("/v1/predict", "text/plain", "unsupported_media_type");
+    check("/version", "application/json", "method_not_allowed");
+    check("/nowhere", "application/json", "not_found");
 }

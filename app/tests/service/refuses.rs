@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use contract::image::Image;
 use contract::prediction::Scores;
-use futures_util::StreamExt;
 use futures_util::stream::{self, FuturesUnordered};
+use futures_util::{FutureExt, StreamExt};
 use poem::test::{TestClient, TestForm, TestResponse};
 use poem::{Body, Endpoint, Response};
 use protocol::problem::Code;
@@ -170,18 +170,34 @@ async fn a_panic_in_an_operation_is_a_problem_like_any_other() {
     assert_eq!(body(response).await["code"], "internal");
 }
 
-#[tokio::test]
-async fn bodies_that_do_not_come_cannot_fill_the_memory() {
-    let client = client(&["--body-limit", "64KiB", "--request-timeout", "60s"]).await;
-    let never = || {
-        let never = stream::pending::<Result<Vec<u8>, std::io::Error>>();
+/// Sixteen of the largest bodies that bring this and then nothing, beside which a large one and a
+/// small one come whole.
+async fn beside_unfinished(brought: Vec<u8>, large: &str) {
+    let client = client(&["--body-limit", "1MiB", "--request-timeout", "60s"]).await;
+    let unfinished = || {
+        let brought = stream::iter([Ok::<_, std::io::Error>(brought.clone())]);
         let request = client.post("/v1/predict").content_type("image/png");
-        request.body(Body::from_bytes_stream(never)).send()
+        let request = request.header("Content-Length", 1 << 20);
+        request.body(Body::from_bytes_stream(brought.chain(stream::pending()))).send()
     };
-    // Sixteen of the largest are held; whoever comes next is answered first.
-    let mut calls: FuturesUnordered<_> = (0..17).map(|_| never()).collect();
-    assert_eq!(body(calls.next().await.unwrap()).await["code"], "overloaded");
-    // Small ones find room once a large one has gone.
-    drop(calls);
+    let send_large = async || {
+        let request = client.post("/v1/predict").content_type("image/png");
+        body(request.body(vec![0; 100 << 10]).send().await).await["code"].clone()
+    };
+    let mut calls: FuturesUnordered<_> = (0..16).map(|_| unfinished()).collect();
+    assert!(calls.next().now_or_never().is_none(), "an unfinished body was answered");
+    assert_eq!(send_large().await, large);
     assert_eq!(predict(&client).await.0.status().as_u16(), 200);
+    drop(calls);
+    assert_eq!(send_large().await, "unreadable_picture");
+}
+
+#[tokio::test]
+async fn bodies_that_do_not_end_cannot_fill_the_memory() {
+    beside_unfinished(vec![0; 1 << 20], "overloaded").await;
+}
+
+#[tokio::test]
+async fn bodies_that_are_promised_and_do_not_come_keep_nobody_out() {
+    beside_unfinished(vec![], "unreadable_picture").await;
 }
