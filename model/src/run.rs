@@ -195,3 +195,79 @@ fn write_point(
         .map_err(io::Error::from)?;
     Ok(lines.write_all(b"\n")?)
 }
+
+#[cfg(test)]
+mod tests {
+    use contract::digest::Digest;
+    use contract::task::Normalisation;
+    use tch::Device;
+
+    use super::*;
+    use crate::recipe::Recipe;
+
+    fn plan(seed: u64, threads: usize) -> Plan {
+        let recipe = "
+net: { blocks: [{ channels: 4 }] }
+epochs: 1
+batch: 64
+schedule: { peak: 0.1 }
+";
+        Plan {
+            recipe: Recipe::from_yaml(recipe, Path::new("recipe.yaml")).unwrap(),
+            recipe_name: "test".to_owned(),
+            normalisation: Normalisation { mean: vec![0.1], std: vec![0.3] },
+            seed,
+            threads,
+            device: Device::Cpu,
+        }
+    }
+
+    fn data(content: &[u8]) -> DataRecord {
+        let digest = Digest::of(content);
+        DataRecord { name: "toy".to_owned(), digest, train: 90, validation: 10, test: 20 }
+    }
+
+    fn start(runs: &Path, seed: u64) -> Run {
+        Run::start(runs, &plan(seed, 1), &data(b"a"), Vec::new()).unwrap()
+    }
+
+    #[test]
+    fn only_an_unfinished_run_of_the_same_recipe_data_and_seed_is_resumed() {
+        let runs = tempfile::tempdir().unwrap();
+        let resumed = |plan: &Plan, content: &[u8]| {
+            Run::resume(runs.path(), plan, &data(content)).unwrap().map(|run| run.id().to_owned())
+        };
+        assert_eq!(resumed(&plan(0, 1), b"a"), None, "there is none");
+        let mut run = start(runs.path(), 0);
+        let id = run.id().to_owned();
+        assert_eq!(resumed(&plan(0, 1), b"a"), None, "a living process is at it");
+        run.end(Status::Killed).unwrap();
+        drop(run);
+        assert_eq!(resumed(&plan(0, 1), b"a").as_ref(), Some(&id));
+        assert_eq!(resumed(&plan(0, 4), b"a").as_ref(), Some(&id), "threads decide nothing");
+        assert_eq!(resumed(&plan(1, 1), b"a"), None, "another seed");
+        assert_eq!(resumed(&plan(0, 1), b"b"), None, "other data");
+        let run = Run::resume(runs.path(), &plan(0, 1), &data(b"a")).unwrap().unwrap();
+        run.finish(Path::new("artifacts/toy"), Vec::new()).unwrap();
+        assert_eq!(resumed(&plan(0, 1), b"a"), None, "it is finished");
+    }
+
+    #[test]
+    fn of_several_the_newest_is_resumed_and_each_has_a_folder_of_its_own() {
+        let runs = tempfile::tempdir().unwrap();
+        let ids: Vec<String> = (0..3).map(|_| start(runs.path(), 0).id().to_owned()).collect();
+        let run = Run::resume(runs.path(), &plan(0, 1), &data(b"a")).unwrap().unwrap();
+        assert_eq!(Some(&run.id().to_owned()), ids.last(), "{ids:?}");
+    }
+
+    #[test]
+    fn metrics_are_lines_of_mlflows_fields() {
+        let runs = tempfile::tempdir().unwrap();
+        let run = start(runs.path(), 0);
+        run.log(&[], &[("test/accuracy", 0.5)]).unwrap();
+        let line = fs_err::read_to_string(run.folder().join(METRICS)).unwrap();
+        let point: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!((&point["key"], &point["value"]), (&"test/accuracy".into(), &0.5.into()));
+        assert!(point["timestamp"].is_i64() && point["step"] == 0, "{line}");
+    }
+}
