@@ -12,6 +12,14 @@ use sha2::{Digest as _, Sha256};
 #[serde(into = "String", try_from = "String")]
 pub struct Digest([u8; 32]);
 
+/// Passes bytes on, in either direction, and knows the digest of all that passed.
+#[derive(Debug)]
+pub struct Hashing<T> {
+    inner: T,
+    hasher: Sha256,
+    bytes: u64,
+}
+
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not a digest: expected `sha256:` followed by 64 lower-case hex digits")]
 pub struct InvalidDigest(String);
@@ -26,13 +34,13 @@ impl Digest {
         Self::of_reader(fs_err::File::open(path)?)
     }
 
-    pub fn of_reader(mut reader: impl Read) -> io::Result<Self> {
-        let mut hasher = Sha256::new();
+    pub fn of_reader(reader: impl Read) -> io::Result<Self> {
+        let mut hashing = Hashing::new(reader);
         let mut buffer = vec![0; 1 << 16];
         loop {
-            match reader.read(&mut buffer) {
-                Ok(0) => return Ok(Self(hasher.finalize().into())),
-                Ok(n) => hasher.update(&buffer[..n]),
+            match hashing.read(&mut buffer) {
+                Ok(0) => return Ok(hashing.finish().0),
+                Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
@@ -58,6 +66,42 @@ impl Digest {
             *byte = u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).or(Err(invalid()))?;
         }
         Ok(Self(bytes))
+    }
+}
+
+impl<T> Hashing<T> {
+    pub fn new(inner: T) -> Self {
+        Self { inner, hasher: Sha256::new(), bytes: 0 }
+    }
+
+    /// Digest and number of the bytes that passed.
+    pub fn finish(self) -> (Digest, u64, T) {
+        (Digest(self.hasher.finalize().into()), self.bytes, self.inner)
+    }
+
+    fn passed(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+        self.bytes += bytes.len() as u64;
+    }
+}
+
+impl<W: io::Write> io::Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.passed(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.passed(&buffer[..read]);
+        Ok(read)
     }
 }
 

@@ -14,6 +14,7 @@ pub mod evaluation;
 pub mod features;
 pub mod image;
 pub mod manifest;
+pub mod mcnemar;
 pub mod prediction;
 pub mod probes;
 pub mod task;
