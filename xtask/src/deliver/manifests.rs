@@ -1,6 +1,5 @@
 //! `manifests`: what every environment would run, rendered and checked before anything is committed.
 
-mod objects;
 mod rules;
 
 use anyhow::{Context, bail};
@@ -8,7 +7,7 @@ use fs_err as fs;
 use gitops::environment::{Environment, Environments, Part};
 use gitops::pin::{InvalidPin, Pinned};
 
-use self::objects::Objects;
+use crate::rendered::Objects;
 use crate::repo::Repo;
 use crate::report::{WithHint, data};
 use crate::tools::{kubeconform, kustomize};

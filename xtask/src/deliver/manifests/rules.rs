@@ -7,7 +7,7 @@ mod smoke;
 use gitops::image_reference::ImageReference;
 use serde_json::{Value, json};
 
-use super::objects::{Object, Objects, list, seconds};
+use crate::rendered::{Object, Objects, list, seconds};
 
 pub(super) fn mistakes(objects: &Objects) -> Vec<String> {
     const RULES: [fn(&Objects, &mut Vec<String>); 11] = [

@@ -3,8 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::smoke;
-use crate::deliver::manifests::objects::{Object, Objects, list, selects, texts};
+use crate::rendered::{Object, Objects, list, selects, smoke, texts};
 
 pub(super) fn lets_pass_what_it_must(objects: &Objects, found: &mut Vec<String>) {
     if !objects.of("NetworkPolicy").any(is_default_deny) {

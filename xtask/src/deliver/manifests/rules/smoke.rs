@@ -4,7 +4,8 @@
 use contract::probes::Probes;
 use serde_json::{Value, json};
 
-use crate::deliver::manifests::objects::{Object, Objects, list, selects, texts};
+use crate::rendered::smoke::{job, mounted, target};
+use crate::rendered::{Object, Objects, list, texts};
 
 pub(super) fn decides(objects: &Objects, found: &mut Vec<String>) {
     let Some(job) = job(objects) else {
@@ -40,37 +41,6 @@ pub(super) fn decides(objects: &Objects, found: &mut Vec<String>) {
         None => mistake("its URL leads to no Service with pods here".to_owned()),
         Some((workload, _port)) => same_image(workload, container, &mut mistake),
     }
-}
-
-/// The only Job that runs after a sync.
-pub(super) fn job(objects: &Objects) -> Option<&Object> {
-    let hook = "argocd.argoproj.io/hook";
-    let mut jobs = objects.of("Job").filter(|job| job.annotation(hook) == Some("PostSync"));
-    let job = jobs.next();
-    if jobs.next().is_some() { None } else { job }
-}
-
-/// The workload behind the Service that the test is pointed at, and the port of its pods.
-pub(super) fn target<'a>(objects: &'a Objects, job: &Object) -> Option<(&'a Object, u64)> {
-    let container = job.list("/spec/template/spec/containers").first()?;
-    let url = texts(&container["args"]).into_iter().find_map(|arg| arg.strip_prefix("http://"))?;
-    let (host, port) = url.split_once(':').unwrap_or((url, "80"));
-    let port: u64 = port.parse().ok()?;
-    let service = objects.find("Service", host)?;
-    let target =
-        &service.list("/spec/ports").iter().find(|entry| entry["port"] == port)?["targetPort"];
-    let selector = json!({ "matchLabels": service.at("/spec/selector") });
-    let workload =
-        objects.workloads().find(|workload| selects(&selector, workload.pod_labels()))?;
-    let port = match target {
-        Value::Number(number) => number.as_u64()?,
-        name => workload
-            .containers()
-            .flat_map(|container| list(&container["ports"]))
-            .find(|port| port["name"] == *name)?["containerPort"]
-            .as_u64()?,
-    };
-    Some((workload, port))
 }
 
 fn command(objects: &Objects, job: &Object, container: &Value, mistake: &mut impl FnMut(String)) {
@@ -109,22 +79,6 @@ fn command(objects: &Objects, job: &Object, container: &Value, mistake: &mut imp
             }
         }
     }
-}
-
-/// Content of a file that a `ConfigMap` puts into the container.
-fn mounted<'a>(
-    objects: &'a Objects,
-    job: &Object,
-    container: &Value,
-    path: &str,
-) -> Option<&'a str> {
-    let (folder, file) = path.rsplit_once('/')?;
-    let mount =
-        list(&container["volumeMounts"]).iter().find(|mount| mount["mountPath"] == folder)?;
-    let volumes = job.list("/spec/template/spec/volumes");
-    let volume = volumes.iter().find(|volume| volume["name"] == mount["name"])?;
-    let map = objects.find("ConfigMap", volume["configMap"]["name"].as_str()?)?;
-    map.at("/data")[file].as_str()
 }
 
 fn same_image(workload: &Object, container: &Value, mistake: &mut impl FnMut(String)) {
