@@ -2,9 +2,11 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::deliver::{audit, diff, history, hold, image, manifests, promote, rollback, status};
+use crate::deliver::{
+    audit, diff, gate, history, hold, image, manifests, promote, release, rollback, status,
+};
 use crate::develop::{bench, check, setup, test};
-use crate::operate::serve;
+use crate::operate::{demo, serve};
 use crate::repo::Repo;
 use crate::train::{data, probes, training};
 
@@ -23,14 +25,17 @@ const HELP: &str = "\
 {usage-heading} {usage}
 
 Train and look:
+  demo    Play the whole loop on this machine: release, crash, wrong model, fix-forward
   serve   Do all that is missing, then serve the newest model on 127.0.0.1:8000
   train   Train a model and print its artifact folder
   data    Fetch and verify the training data
   probes  Cut labelled probes for smoke tests
 
 Deliver:
+  gate        Judge whether a model may ship
   image       Build the service's image, and prove that it answers
   manifests   Render and check what the environments run
+  release     Let an environment run a model: gate, image, smoke test, one commit
   promote     Let one environment run what another one has verified
   rollback    Bring back what was verified before, by hand or by a report
   deployed    Handle the report of a deployment
@@ -56,15 +61,18 @@ Options:
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
+    Demo(demo::Args),
     Serve(serve::Args),
     Train(training::Args),
     #[command(subcommand)]
     Data(data::Command),
     Probes(probes::Args),
+    Gate(gate::Args),
     #[command(subcommand)]
     Image(image::Command),
     #[command(subcommand)]
     Manifests(manifests::Command),
+    Release(release::Args),
     Promote(promote::Args),
     Rollback(rollback::Args),
     Deployed(rollback::DeployedArgs),
@@ -86,12 +94,15 @@ pub(crate) enum Command {
 impl Command {
     pub(crate) fn run(self, repo: &Repo) -> anyhow::Result<()> {
         match self {
+            Self::Demo(args) => args.run(repo),
             Self::Serve(args) => args.run(repo),
             Self::Train(args) => args.run(repo),
             Self::Data(command) => command.run(repo),
             Self::Probes(args) => args.run(repo),
+            Self::Gate(args) => args.run(repo),
             Self::Image(command) => command.run(repo),
             Self::Manifests(command) => command.run(repo),
+            Self::Release(args) => args.run(repo),
             Self::Promote(args) => args.run(repo),
             Self::Rollback(args) => args.run(repo),
             Self::Deployed(args) => args.run(repo),

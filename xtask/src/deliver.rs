@@ -1,14 +1,21 @@
 //! Commands from artifact to cluster: images, and the manifests that name them. What they decide is
 //! in files that the next command reads, never in this process.
 
+mod assembly;
 pub(crate) mod audit;
+pub(crate) mod content;
 pub(crate) mod diff;
-mod ending;
+pub(crate) mod ending;
+pub(crate) mod gate;
 pub(crate) mod history;
 pub(crate) mod hold;
 pub(crate) mod image;
 pub(crate) mod manifests;
+mod models;
+pub(crate) mod program;
 pub(crate) mod promote;
-mod remote;
+pub(crate) mod release;
+pub(crate) mod remote;
 pub(crate) mod rollback;
 pub(crate) mod status;
+pub(crate) mod store;

@@ -14,6 +14,8 @@ mod libtorch;
 mod mainline;
 mod operate;
 mod process;
+mod reconciler;
+mod rendered;
 mod repo;
 mod report;
 mod tools;

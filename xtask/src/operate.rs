@@ -1,3 +1,4 @@
 //! Commands that run the product.
 
+pub(crate) mod demo;
 pub(crate) mod serve;

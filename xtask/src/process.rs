@@ -15,6 +15,8 @@ pub(crate) struct Cmd {
     args: Vec<OsString>,
     dir: PathBuf,
     env: Vec<(OsString, OsString)>,
+    /// Nothing of our own environment.
+    bare: bool,
     input: Option<Vec<u8>>,
 }
 
@@ -35,6 +37,7 @@ impl Cmd {
             args: Vec::new(),
             dir: dir.to_owned(),
             env: Vec::new(),
+            bare: false,
             input: None,
         }
     }
@@ -51,6 +54,12 @@ impl Cmd {
 
     pub(crate) fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.env.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Like a container: of the environment only what is said here.
+    pub(crate) fn bare(mut self) -> Self {
+        self.bare = true;
         self
     }
 
@@ -95,6 +104,14 @@ impl Cmd {
         let stderr = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         self.demand_success(output.status).with_context(|| stderr)?;
         Ok(output.stdout)
+    }
+
+    /// Starts it and does not wait; all it prints goes to the end of `log`.
+    pub(crate) fn start(&self, log: &Path) -> anyhow::Result<Running> {
+        let log = fs_err::OpenOptions::new().create(true).append(true).open(log)?;
+        let expression = self.expression().stderr_to_stdout().stdout_file(log.into_file());
+        let handle = expression.unchecked().start().with_context(|| self.cannot_start())?;
+        Ok(Running(handle))
     }
 
     /// Whether it runs and succeeds; what it prints is of no interest.
@@ -143,6 +160,9 @@ impl Cmd {
             Some(input) => expression.stdin_bytes(input.clone()),
             None => expression.stdin_null(),
         };
+        if self.bare {
+            return expression.full_env(self.env.iter().cloned());
+        }
         for (name, value) in &self.env {
             expression = expression.env(name, value);
         }
@@ -159,6 +179,39 @@ impl Cmd {
 
     fn cannot_start(&self) -> String {
         format!("`{}` cannot be started", self.program.display())
+    }
+}
+
+/// A program that goes on while we do something else, and no longer than this value.
+#[derive(Debug)]
+pub(crate) struct Running(duct::Handle);
+
+impl Running {
+    pub(crate) fn has_ended(&self) -> bool {
+        !matches!(self.0.try_wait(), Ok(None))
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.pids().first().copied().unwrap_or_default()
+    }
+
+    /// Asks it to end.
+    pub(crate) fn terminate(&self) {
+        #[cfg(unix)]
+        {
+            use duct::unix::HandleExt;
+            const SIGTERM: i32 = 15;
+            // It may have ended by itself.
+            drop(self.0.send_signal(SIGTERM));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // A child that was killed is also waited for, so none is left as a zombie.
+        drop(self.0.kill());
+        drop(self.0.wait());
     }
 }
 

@@ -58,6 +58,11 @@ impl Repo {
         self.path("runs")
     }
 
+    /// What may ship.
+    pub(crate) fn gate(&self) -> PathBuf {
+        self.path("model/gate.yaml")
+    }
+
     pub(crate) fn probes(&self) -> PathBuf {
         self.path("kustomize/base/smoke/probes.json")
     }

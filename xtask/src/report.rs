@@ -17,16 +17,17 @@ pub(crate) fn data(what: impl Display) {
 
 /// Prints an error with its causes, then every hint on the way as a way forward.
 pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
-    let causes: Vec<String> = error
-        .chain()
-        .filter(|cause| cause.downcast_ref::<Hint>().is_none())
-        .map(ToString::to_string)
-        .collect();
-    step(format_args!("error: {}", causes.join(": ")));
+    step(format_args!("error: {}", causes(error)));
     for hint in error.chain().filter_map(|cause| cause.downcast_ref::<Hint>()) {
         step(format_args!("\nhint: {}", hint.text));
     }
     ExitCode::from(exit_code(error))
+}
+
+/// All that went wrong, the outermost first, without the hints.
+pub(crate) fn causes(error: &anyhow::Error) -> String {
+    let causes = error.chain().filter(|cause| cause.downcast_ref::<Hint>().is_none());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// That of the program that failed, however many hints were added since.

@@ -5,6 +5,7 @@ pub(crate) mod engine;
 pub(crate) mod git;
 pub(crate) mod kubeconform;
 pub(crate) mod kustomize;
+pub(crate) mod oci;
 pub(crate) mod pinned;
 pub(crate) mod pip;
 pub(crate) mod registry;

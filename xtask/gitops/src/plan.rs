@@ -9,7 +9,7 @@ mod restoration;
 
 use std::fmt;
 
-pub use commands::{freeze, lift, promote, release, unfreeze};
+pub use commands::{demand_movable, freeze, lift, promote, release, unfreeze};
 pub use restoration::{Cause, Selector, rollback};
 pub(crate) use restoration::{proposal, restore};
 

@@ -26,7 +26,7 @@ use crate::report::{data, step};
 #[command(after_help = ending::HELP)]
 pub(crate) struct Args {
     #[command(flatten)]
-    remote: Remote,
+    pub(crate) remote: Remote,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

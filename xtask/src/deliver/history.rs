@@ -16,15 +16,15 @@ use crate::report::data;
 #[command(after_help = ending::HELP)]
 pub(crate) struct Args {
     /// Name of an environment [default: all]
-    environment: Option<String>,
+    pub(crate) environment: Option<String>,
     /// One JSON array, of all changes unless limited
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
     /// Changes of each environment [default: 20]
     #[arg(long, value_name = "N")]
-    limit: Option<usize>,
+    pub(crate) limit: Option<usize>,
     #[command(flatten)]
-    remote: Remote,
+    pub(crate) remote: Remote,
 }
 
 /// Of a person's screen.

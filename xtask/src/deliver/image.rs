@@ -4,18 +4,23 @@
 //! the model. The artifact is an image of its own, from which the service's copies, so another model
 //! touches neither the program's layer nor libtorch's.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use contract::artifact::Artifact;
-use contract::manifest::{Manifest, ModelVersion};
-use gitops::image_reference::ImageReference;
+use contract::digest::Digest;
+use gitops::pin::Pin;
 use gitops::verdict::Verdict;
 
+use crate::deliver::assembly::{APP_VERSION_LABEL, MODEL_DIGEST_LABEL};
+use crate::deliver::content::Content;
+use crate::deliver::models::repository_of_models;
+use crate::deliver::program::Program;
+use crate::deliver::store::Store;
+use crate::reconciler::Node;
 use crate::repo::Repo;
 use crate::report::{Exit, WithHint, data, step};
 use crate::tools::engine::{self, Build, Container};
-use crate::tools::git;
 
 /// Build the service's image, and prove that it answers
 #[derive(clap::Subcommand)]
@@ -64,9 +69,7 @@ pub(crate) struct SmokeArgs {
 }
 
 /// Also the name of the target in the Dockerfile.
-const REPOSITORY: &str = "mnist-api";
-const APP_VERSION_LABEL: &str = "org.opencontainers.image.version";
-const MODEL_DIGEST_LABEL: &str = "mnist-api.model.digest";
+pub(crate) const REPOSITORY: &str = "mnist-api";
 
 impl BuildArgs {
     pub(crate) fn run(self, repo: &Repo) -> anyhow::Result<()> {
@@ -78,151 +81,148 @@ impl BuildArgs {
         if program.dirty {
             step("the work tree holds changes that no commit does; the image's name says so");
         }
-        let model = model_image(repo, &artifact)?;
-        let image = service_image(repo, &program, artifact.manifest(), &model)?;
-        match self.push {
-            None => data(image),
-            Some(repository) => data(push(&repository, &image, &model)?),
+        let repository = self.push.as_deref();
+        let content = Content {
+            artifact: &artifact,
+            program: &program,
+            repository: repository.unwrap_or(REPOSITORY),
+        };
+        let built = build(repo, &content)?;
+        match repository {
+            None => data(built.service),
+            Some(_) => data(content.pin(built.push(&content)?)?.image),
         }
         Ok(())
     }
 }
 
-/// What the image is built from besides the model.
-struct Program {
-    /// Commit that last changed it.
-    revision: String,
-    dirty: bool,
+/// Both images as the engine has them, under the names of their content.
+struct Built {
+    service: String,
+    model: String,
 }
 
-impl Program {
-    fn of(repo: &Repo) -> anyhow::Result<Self> {
-        let content = content(repo)?;
-        let revision = git::last_change(repo, &content)
-            .context("the commit that the image is made from cannot be told")
-            .hint("build in a Git checkout with its whole history: `git fetch --unshallow`")?;
-        Ok(Self { revision, dirty: git::differs(repo, &content)? })
-    }
-
-    fn version(&self) -> String {
-        let dirty = if self.dirty { "-dirty" } else { "" };
-        format!("{}-{}{dirty}", env!("CARGO_PKG_VERSION"), &self.revision[..12])
-    }
-}
-
-/// What `.dockerignore` lets into the build, and itself, as paths for Git.
-fn content(repo: &Repo) -> anyhow::Result<Vec<String>> {
-    let text = fs_err::read_to_string(repo.path(".dockerignore"))?;
-    let path = |line: &str| match line.strip_prefix('!') {
-        Some(allowed) => Some(allowed.to_owned()),
-        None if line.is_empty() || line.starts_with('#') || line == "*" => None,
-        None => Some(format!(":(exclude){line}")),
-    };
-    let own = ["Dockerfile", ".dockerignore"].map(str::to_owned);
-    Ok(text.lines().filter_map(path).chain(own).collect())
-}
-
-fn model_image(repo: &Repo, artifact: &Artifact) -> anyhow::Result<String> {
+fn build(repo: &Repo, content: &Content<'_>) -> anyhow::Result<Built> {
+    let (artifact, program) = (content.artifact, content.program);
     let manifest = artifact.manifest();
-    let tag = model_tag(&manifest.model_version);
-    step(format_args!("building {tag}"));
+    let (version, digest) = (manifest.model_version.as_str(), manifest.model_digest.to_string());
+    let models = repository_of_models(REPOSITORY);
+    let model = format!("{models}:{version}");
+    step(format_args!("building {model}"));
     engine::build(&Build {
         context: artifact.path(),
         dockerfile: &repo.path("model/Dockerfile"),
         target: None,
-        args: &[
-            ("MODEL_VERSION", manifest.model_version.as_str()),
-            ("MODEL_DIGEST", &manifest.model_digest.to_string()),
-        ],
-        tag: &tag,
+        args: &[("MODEL_VERSION", version), ("MODEL_DIGEST", &digest)],
+        tag: &model,
     })?;
-    Ok(tag)
-}
-
-fn model_tag(version: &ModelVersion) -> String {
-    format!("{REPOSITORY}-model:{version}")
-}
-
-fn service_image(
-    repo: &Repo,
-    program: &Program,
-    manifest: &Manifest,
-    model: &str,
-) -> anyhow::Result<String> {
-    let version = program.version();
-    let tag = format!("{REPOSITORY}:{version}-{}", manifest.model_version);
-    step(format_args!("building {tag}"));
+    let service = format!("{REPOSITORY}:{}", content.tag());
+    step(format_args!("building {service}"));
     engine::build(&Build {
         context: repo.root(),
         dockerfile: &repo.path("Dockerfile"),
         target: Some(REPOSITORY),
         args: &[
-            ("MODEL", model),
-            ("APP_VERSION", &version),
+            ("MODEL", &model),
+            ("APP_VERSION", &program.version()),
             ("APP_REVISION", &program.revision),
-            ("MODEL_VERSION", manifest.model_version.as_str()),
-            ("MODEL_DIGEST", &manifest.model_digest.to_string()),
+            ("MODEL_VERSION", version),
+            ("MODEL_DIGEST", &digest),
         ],
-        tag: &tag,
+        tag: &service,
     })?;
-    Ok(tag)
+    Ok(Built { service, model })
 }
 
-fn push(repository: &str, image: &str, model: &str) -> anyhow::Result<ImageReference> {
-    let tag = |name: &str| name.rsplit_once(':').map(|(_, tag)| tag.to_owned()).unwrap_or_default();
-    let model_tag = tag(model);
-    step(format_args!("pushing {repository}-model:{model_tag}"));
-    engine::push(model, &format!("{repository}-model:{model_tag}"))?;
-    let tag = tag(image);
-    step(format_args!("pushing {repository}:{tag}"));
-    let digest = engine::push(image, &format!("{repository}:{tag}"))?;
-    Ok(ImageReference::new(repository, &tag, digest)?)
+impl Built {
+    /// The digest that the registry knows the service's image by.
+    fn push(&self, content: &Content<'_>) -> anyhow::Result<Digest> {
+        let version = &content.artifact.manifest().model_version;
+        let model = format!("{}:{version}", repository_of_models(content.repository));
+        step(format_args!("pushing {model}"));
+        engine::push(&self.model, &model)?;
+        let service = format!("{}:{}", content.repository, content.tag());
+        step(format_args!("pushing {service}"));
+        engine::push(&self.service, &service)
+    }
+}
+
+pub(crate) fn build_and_push(repo: &Repo, content: &Content<'_>) -> anyhow::Result<Digest> {
+    engine::demand()?;
+    build(repo, content)?.push(content)
 }
 
 impl SmokeArgs {
     pub(crate) fn run(self, repo: &Repo) -> anyhow::Result<()> {
         engine::demand()?;
-        let image = &self.image;
-        let labels = engine::labels(image)?;
-        let label = |name: &str| {
-            labels
-                .get(name)
-                .with_context(|| format!("`{image}` has no label {name}: not our image"))
-        };
-        let (version, digest) = (label(APP_VERSION_LABEL)?, label(MODEL_DIGEST_LABEL)?);
-        let probes = fs_err::canonicalize(self.probes.unwrap_or_else(|| repo.probes()))?;
-        let server =
-            Container::start(image, &format!("{REPOSITORY}-smoke-{}", std::process::id()))?;
-        let Some(address) = server.address()? else {
-            bail!("`{image}` ended at once:\n{}", server.log()?.trim_end());
-        };
-        let inside = "/probes.json";
-        let url = format!("http://{address}:8000");
-        let ended = server.beside(
-            image,
-            (&probes, inside),
-            &[
-                "smoke",
-                &url,
-                "--probes",
-                inside,
-                "--deadline",
-                &self.deadline,
-                "--expect-app-version",
-                version,
-                "--expect-model-digest",
-                digest,
-            ],
-        )?;
-        step(ended.stderr.trim_end());
-        if ended.success {
-            data(ended.stdout.trim_end());
-            return Ok(());
-        }
-        step(format_args!("{}\nthe service's log:\n{}", ended.stdout.trim_end(), server.log()?));
-        let code = ended.code.unwrap_or(1);
-        let verdict = Verdict::of_exit_code(code.into());
-        let code = u8::try_from(code).unwrap_or(1);
-        Err(Exit { code, message: format!("`{image}` is not fit: {verdict}") }.into())
+        let probes = self.probes.unwrap_or_else(|| repo.probes());
+        data(smoke(&self.image, &probes, &self.deadline)?.trim_end());
+        Ok(())
     }
+}
+
+/// The report of a service that is fit; an error with the smoke test's own exit status otherwise.
+fn smoke(image: &str, probes: &Path, deadline: &str) -> anyhow::Result<String> {
+    let labels = engine::labels(image)?;
+    let label = |name: &str| {
+        labels.get(name).with_context(|| format!("`{image}` has no label {name}: not our image"))
+    };
+    let (version, digest) = (label(APP_VERSION_LABEL)?, label(MODEL_DIGEST_LABEL)?);
+    let probes = fs_err::canonicalize(probes)?;
+    let server = Container::start(image, &format!("{REPOSITORY}-smoke-{}", std::process::id()))?;
+    let Some(address) = server.address()? else {
+        bail!("`{image}` ended at once:\n{}", server.log()?.trim_end());
+    };
+    let inside = "/probes.json";
+    let url = format!("http://{address}:8000");
+    let args = smoke_arguments(&url, inside, deadline, version, digest);
+    let ended = server.beside(image, (&probes, inside), &args)?;
+    step(ended.stderr.trim_end());
+    if ended.success {
+        return Ok(ended.stdout);
+    }
+    step(format_args!("{}\nthe service's log:\n{}", ended.stdout.trim_end(), server.log()?));
+    Err(unfit(image, ended.code))
+}
+
+/// Tries out exactly what a pin would run, wherever it lives.
+pub(crate) fn demand_fit(repo: &Repo, store: &Store, pin: &Pin) -> anyhow::Result<()> {
+    const DEADLINE: &str = "30s";
+    let image = &pin.image;
+    step(format_args!("trying out {image}"));
+    let Some(layout) = store.open()? else {
+        let digest = format!("{}@{}", image.repository(), image.digest());
+        if !engine::provide(&digest) {
+            bail!("the engine cannot fetch `{digest}`");
+        }
+        return smoke(&digest, &repo.probes(), DEADLINE).map(drop);
+    };
+    let folder = tempfile::tempdir().context("making a folder for a root filesystem")?;
+    let node = Node::new(layout, folder.path())?;
+    let probes = repo.probes().display().to_string();
+    let (version, digest) = (pin.app_version.as_str(), pin.model_digest.to_string());
+    let ended = node.try_out(image, |url| {
+        smoke_arguments(url, &probes, DEADLINE, version, &digest).map(str::to_owned).to_vec()
+    })?;
+    step(ended.stderr.trim_end());
+    if ended.success { Ok(()) } else { Err(unfit(&image.to_string(), ended.code)) }
+}
+
+fn smoke_arguments<'a>(
+    url: &'a str,
+    probes: &'a str,
+    deadline: &'a str,
+    version: &'a str,
+    digest: &'a str,
+) -> [&'a str; 10] {
+    let expected = ["--expect-app-version", version, "--expect-model-digest", digest];
+    let [a, b, c, d] = expected;
+    ["smoke", url, "--probes", probes, "--deadline", deadline, a, b, c, d]
+}
+
+fn unfit(image: &str, code: Option<i32>) -> anyhow::Error {
+    let code = code.unwrap_or(1);
+    let verdict = Verdict::of_exit_code(code.into());
+    let code = u8::try_from(code).unwrap_or(1);
+    Exit { code, message: format!("`{image}` is not fit: {verdict}") }.into()
 }

@@ -15,12 +15,12 @@ use crate::repo::Repo;
 pub(crate) struct Args {
     /// Environment that has it verified
     #[arg(long, value_name = "ENV")]
-    from: String,
+    pub(crate) from: String,
     /// Environment to run it next
     #[arg(long, value_name = "ENV")]
-    to: String,
+    pub(crate) to: String,
     #[command(flatten)]
-    publication: Publication,
+    pub(crate) publication: Publication,
 }
 
 impl Args {

@@ -1,31 +1,41 @@
 //! Main as the commands see it: looked at, written to, or only rehearsed. A rehearsal takes every step
 //! but the push, so that `--dry-run` is refused by the same guards as the real thing.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gitops::decide::Action;
 use gitops::environment::Environment;
 use gitops::guards::Guard;
+use gitops::image_reference::ImageReference;
 use gitops::mainline::{Built, Mainline, Push, Update, publish};
 use gitops::plan::Plan;
 use gitops::snapshot::Snapshot;
 
 use crate::deliver::ending::{Ending, Stop};
+use crate::deliver::store::Store;
 use crate::mainline::{GitMainline, receive};
 use crate::repo::Repo;
 use crate::report::{data, step};
-use crate::tools::registry;
 
-#[derive(clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Remote {
     /// Where main lives: a remote of this clone, or an address
     #[arg(long, default_value = "origin", value_name = "NAME")]
     remote: String,
+    /// Another clone than the checkout that we run in.
+    #[arg(skip)]
+    clone: Option<PathBuf>,
 }
 
 impl Remote {
+    /// The remote that `clone` calls its origin.
+    pub(crate) fn of(clone: &Path) -> Self {
+        Self { remote: "origin".to_owned(), clone: Some(clone.to_owned()) }
+    }
+
     fn open(&self, repo: &Repo) -> anyhow::Result<GitMainline> {
-        GitMainline::open(repo.root(), &self.remote)
+        GitMainline::open(self.clone.as_deref().unwrap_or(repo.root()), &self.remote)
     }
 
     pub(crate) fn snapshot(&self, repo: &Repo) -> anyhow::Result<Arc<Snapshot>> {
@@ -40,13 +50,15 @@ pub(crate) fn environment(snapshot: &Snapshot, name: &str) -> Result<Environment
         .map_err(|unknown| Stop::new(Ending::Misused, unknown, "cargo xtask status lists them"))
 }
 
-#[derive(clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Publication {
     #[command(flatten)]
-    remote: Remote,
+    pub(crate) remote: Remote,
+    #[command(flatten)]
+    pub(crate) store: Store,
     /// Print what would be written, and write nothing
     #[arg(long)]
-    dry_run: bool,
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +80,7 @@ impl Publication {
         let environments: Result<Vec<_>, Stop> =
             names.iter().map(|name| environment(&snapshot, name)).collect();
         let environments = environments?;
-        let mut images = registry::check;
+        let mut images = |image: &ImageReference| self.store.check(image);
         let published = publish(&mut main, &mut images, |snapshot| plan(snapshot, &environments))?;
         match published {
             Ok(published) => {
@@ -96,7 +108,8 @@ impl Publication {
     /// The path of every report. What a human has to see is on stdout, and in the exit status.
     pub(crate) fn receive(&self, repo: &Repo, json: &[u8]) -> Result<(), Stop> {
         let mut main = self.open(repo)?;
-        let outcome = receive(&mut main, &mut registry::check, json)?;
+        let mut images = |image: &ImageReference| self.store.check(image);
+        let outcome = receive(&mut main, &mut images, json)?;
         match &outcome.published {
             Some(published) => {
                 main.tell(&published.plan, published.tries);

@@ -18,7 +18,7 @@ use crate::report::data;
 #[command(after_help = ending::HELP)]
 pub(crate) struct Args {
     #[command(flatten)]
-    remote: Remote,
+    pub(crate) remote: Remote,
 }
 
 impl Args {

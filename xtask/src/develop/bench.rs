@@ -66,6 +66,7 @@ fn train(repo: &Repo, recipe: &str, seeds: u64, source: &dataset::Source) -> any
             out: Some(cargo::release_folder()?.with_file_name("bench-artifact")),
             resume: false,
             device: "cpu".to_owned(),
+            within: None,
         };
         let folder = training.trainer(repo)?.read()?;
         let artifact = Artifact::open(folder.trim_end().as_ref())?;

@@ -88,7 +88,7 @@ pub(crate) fn libtorch_lint(repo: &Repo) -> Tier {
 
 /// Everything that trains, serves, or drives another program that does.
 pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
-    use Requirement::{Browser, Data, Engine, Libtorch, PythonTorch, Registry};
+    use Requirement::{Browser, Data, Engine, Kubernetes, Libtorch, PythonTorch, Registry};
     vec![
         Tier {
             name: "libtorch",
@@ -101,6 +101,11 @@ pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
         },
         Tier { name: "training", needs: &[Libtorch, Data], commands: vec![e2e(repo, "training")] },
         Tier { name: "serving", needs: &[Libtorch, Data], commands: vec![e2e(repo, "serving")] },
+        Tier {
+            name: "demo",
+            needs: &[Libtorch, Data, Kubernetes],
+            commands: vec![e2e(repo, "demo")],
+        },
         Tier { name: "second task", needs: &[Libtorch], commands: vec![e2e(repo, "second_task")] },
         Tier {
             name: "browser",

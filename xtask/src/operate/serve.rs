@@ -84,6 +84,7 @@ fn newest_or_trained(repo: &Repo, source: data::Source) -> anyhow::Result<Artifa
         out: None,
         resume: false,
         device: "cpu".to_owned(),
+        within: None,
     };
     let folder = training.trainer(repo)?.read()?;
     Ok(Artifact::open(folder.trim_end().as_ref())?)

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use anyhow::Context;
+
 use crate::process::Cmd;
 use crate::repo::Repo;
 
@@ -39,6 +41,19 @@ pub(crate) fn plumbing(dir: &Path) -> Cmd {
         ["core.hooksPath=/dev/null", "gc.auto=0", "maintenance.auto=false", "core.quotePath=false"];
     let settings = settings.into_iter().flat_map(|setting| ["-c", setting]);
     at(dir).args(["--no-replace-objects", "--literal-pathspecs"]).args(settings)
+}
+
+/// Writes the files of a tree, such as `commit:kustomize`, into a folder that holds nothing yet. The
+/// repository may be bare; no work tree and no index of anybody's is touched.
+pub(crate) fn export(repository: &Path, tree: &str, into: &Path) -> anyhow::Result<()> {
+    fs_err::create_dir_all(into)?;
+    let index = tempfile::tempdir().context("making a folder for an index")?;
+    let git = || {
+        let git = plumbing(repository).env("GIT_INDEX_FILE", index.path().join("index"));
+        git.arg("--work-tree").arg(into)
+    };
+    git().args(["read-tree", tree]).bytes()?;
+    git().args(["checkout-index", "--all", "--quiet"]).bytes().map(drop)
 }
 
 fn git(repo: &Repo) -> Cmd {

@@ -1,7 +1,8 @@
 //! A container registry, asked by its HTTP API (OCI distribution specification 1.1) whether it has an
-//! image. Its word is all that is needed, so no container engine is. Whatever it does not clearly answer
-//! is [`ImageCheck::Unchecked`], never a yes.
+//! image, and what is in it. No container engine is needed. Whatever it does not clearly answer is
+//! [`ImageCheck::Unchecked`], never a yes.
 
+use std::io::Read;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,10 +11,11 @@ use contract::digest::Digest;
 use gitops::admit::{ImageCheck, Signature};
 use gitops::image_reference::ImageReference;
 use serde_json::Value;
-use ureq::http::{Response, StatusCode};
+use ureq::http::{Method, Request, Response, StatusCode};
 use ureq::tls::{RootCerts, TlsConfig};
 
-use crate::report::step;
+use crate::report::{WithHint, step};
+use crate::tools::oci::{Descriptor, Source};
 
 /// A registry answers "not there" for what the caller does not accept.
 const MANIFESTS: &str = "application/vnd.oci.image.index.v1+json, \
@@ -25,53 +27,114 @@ const DEFAULT: &str = "registry-1.docker.io";
 /// Its name in files of credentials.
 const DEFAULT_CREDENTIALS: &str = "https://index.docker.io/v1/";
 
-/// Asks for the digest and not for the tag, which may have moved. Nothing in this repository demands
-/// signatures, so none is looked for.
-pub(crate) fn check(image: &ImageReference) -> ImageCheck {
-    match ask(image) {
-        Ok(true) => ImageCheck::Present(Signature::NotRequired),
-        Ok(false) => ImageCheck::Missing,
-        Err(reason) => {
-            step(format_args!("{image} cannot be checked: {reason:#}"));
-            ImageCheck::Unchecked
+/// One repository of a registry.
+pub(crate) struct Repository {
+    host: String,
+    path: String,
+    agent: ureq::Agent,
+}
+
+impl Repository {
+    /// Asks nothing yet.
+    pub(crate) fn open(name: &str) -> Self {
+        let (host, path) = place(name);
+        Self { host, path, agent: agent() }
+    }
+
+    /// Asks for the digest and not for the tag, which may have moved. Nothing in this repository demands
+    /// signatures, so none is looked for.
+    pub(crate) fn check(&self, image: &ImageReference) -> ImageCheck {
+        match self.digest_of(&image.digest().to_string()) {
+            Ok(Some(digest)) if digest == image.digest() => {
+                ImageCheck::Present(Signature::NotRequired)
+            }
+            Ok(None) => ImageCheck::Missing,
+            Ok(Some(other)) => {
+                step(format_args!("`{}` answers with another image, {other}", self.host));
+                ImageCheck::Unchecked
+            }
+            Err(reason) => {
+                step(format_args!("{image} cannot be checked: {reason:#}"));
+                ImageCheck::Unchecked
+            }
+        }
+    }
+
+    /// What a tag stands for now; none where there is no such tag.
+    pub(crate) fn resolve(&self, tag: &str) -> anyhow::Result<Option<Digest>> {
+        self.digest_of(tag)
+    }
+
+    fn digest_of(&self, reference: &str) -> anyhow::Result<Option<Digest>> {
+        let answer = self.ask(&Method::HEAD, &format!("manifests/{reference}"))?;
+        if answer.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        self.demand_ok(&answer)?;
+        let digest = answer.headers().get("docker-content-digest");
+        match digest.map(|value| anyhow::Ok(value.to_str()?.parse::<Digest>()?)).transpose()? {
+            Some(digest) => Ok(Some(digest)),
+            // It need not say; what was asked for by digest is that, and a tag's is computed.
+            None => match reference.parse() {
+                Ok(digest) => Ok(Some(digest)),
+                Err(_tag) => {
+                    let mut answer = self.ask(&Method::GET, &format!("manifests/{reference}"))?;
+                    self.demand_ok(&answer)?;
+                    Ok(Some(Digest::of_reader(answer.body_mut().as_reader())?))
+                }
+            },
+        }
+    }
+
+    fn get(&self, what: &str) -> anyhow::Result<Box<dyn Read>> {
+        let answer = self.ask(&Method::GET, what)?;
+        self.demand_ok(&answer)?;
+        Ok(Box::new(answer.into_body().into_reader()))
+    }
+
+    /// Asks without credentials first, then with what the registry wants to see.
+    fn ask(&self, method: &Method, what: &str) -> anyhow::Result<Response<ureq::Body>> {
+        let url = format!("{}://{}/v2/{}/{what}", scheme(&self.host), self.host, self.path);
+        let ask = |authorization: Option<&str>| -> anyhow::Result<_> {
+            let mut request =
+                Request::builder().method(method).uri(&url).header("accept", MANIFESTS);
+            if let Some(value) = authorization {
+                request = request.header("authorization", value);
+            }
+            Ok(self.agent.run(request.body(())?)?)
+        };
+        let answer = ask(None)?;
+        if answer.status() != StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        let basic = credentials(&self.host).map(|secret| format!("Basic {secret}"));
+        match Challenge::of(&answer) {
+            Some(challenge) => ask(Some(&challenge.token(&self.agent, basic.as_deref())?)),
+            None => ask(basic.as_deref()),
+        }
+    }
+
+    fn demand_ok(&self, answer: &Response<ureq::Body>) -> anyhow::Result<()> {
+        let (host, path) = (&self.host, &self.path);
+        match answer.status() {
+            StatusCode::OK => Ok(()),
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                Err(anyhow::anyhow!("`{host}` lets nobody in without a login: {}", answer.status()))
+                    .hint(format!("docker login {host}"))
+            }
+            StatusCode::NOT_FOUND => anyhow::bail!("`{host}` does not have it in `{path}`"),
+            status => anyhow::bail!("`{host}` answers {status}"),
         }
     }
 }
 
-fn ask(image: &ImageReference) -> anyhow::Result<bool> {
-    let (host, path) = place(image.repository());
-    let url = format!("{}://{host}/v2/{path}/manifests/{}", scheme(&host), image.digest());
-    let agent = agent();
-    let credentials = credentials(&host);
-    let head = |authorization: Option<&str>| {
-        let mut request = agent.head(&url).header("accept", MANIFESTS);
-        if let Some(value) = authorization {
-            request = request.header("authorization", value);
-        }
-        request.call()
-    };
-    let mut answer = head(None)?;
-    if answer.status() == StatusCode::UNAUTHORIZED {
-        let basic = credentials.map(|secret| format!("Basic {secret}"));
-        let authorization = match Challenge::of(&answer) {
-            Some(challenge) => Some(challenge.token(&agent, basic.as_deref())?),
-            None => basic,
-        };
-        answer = head(authorization.as_deref())?;
+impl Source for Repository {
+    fn manifest(&self, digest: Digest) -> anyhow::Result<Box<dyn Read + '_>> {
+        self.get(&format!("manifests/{digest}"))
     }
-    match answer.status() {
-        StatusCode::OK => {
-            let digest = answer.headers().get("docker-content-digest");
-            let digest = digest.and_then(|value| value.to_str().ok()?.parse::<Digest>().ok());
-            match digest {
-                Some(digest) if digest != image.digest() => {
-                    anyhow::bail!("`{host}` answers with another one, {digest}")
-                }
-                _ => Ok(true),
-            }
-        }
-        StatusCode::NOT_FOUND => Ok(false),
-        status => anyhow::bail!("`{host}` answers {status}"),
+
+    fn blob(&self, descriptor: &Descriptor) -> anyhow::Result<Box<dyn Read + '_>> {
+        self.get(&format!("blobs/{}", descriptor.digest))
     }
 }
 
@@ -147,7 +210,10 @@ fn agent() -> ureq::Agent {
     let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
     ureq::Agent::config_builder()
         .http_status_as_error(false)
-        .timeout_global(Some(Duration::from_secs(30)))
+        .timeout_connect(Some(Duration::from_secs(10)))
+        .timeout_recv_response(Some(Duration::from_secs(30)))
+        // An artifact's layer, over a slow line.
+        .timeout_global(Some(Duration::from_mins(5)))
         .tls_config(tls)
         .build()
         .into()
@@ -189,7 +255,8 @@ mod tests {
     #[test]
     fn a_registry_that_does_not_answer_is_not_a_yes() {
         // Port 9 of this machine is `discard`, where nothing listens.
-        let image = format!("127.0.0.1:9/api:1@{}", Digest::of(b"x")).parse().unwrap();
-        assert_eq!(check(&image), ImageCheck::Unchecked);
+        let image: ImageReference =
+            format!("127.0.0.1:9/api:1@{}", Digest::of(b"x")).parse().unwrap();
+        assert_eq!(Repository::open(image.repository()).check(&image), ImageCheck::Unchecked);
     }
 }

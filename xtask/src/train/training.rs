@@ -38,6 +38,9 @@ pub(crate) struct Args {
     /// cpu, cuda or mps
     #[arg(long, default_value = "cpu")]
     pub(crate) device: String,
+    /// Where artifacts and run records go, if not into the checkout.
+    #[arg(skip)]
+    pub(crate) within: Option<PathBuf>,
 }
 
 impl Args {
@@ -54,6 +57,10 @@ impl Args {
         libtorch::ensure(repo)?;
         step("building the trainer");
         let model = cargo::build(repo, "model", "model")?;
+        let (artifacts, runs) = match &self.within {
+            Some(folder) => (folder.join("artifacts"), folder.join("runs")),
+            None => (repo.artifacts(), repo.runs()),
+        };
         let mut trainer = Cmd::new(model, &std::env::current_dir()?)
             .arg("train")
             .arg("--task")
@@ -61,9 +68,9 @@ impl Args {
             .args(["--recipe", &self.recipe, "--seed", &self.seed.to_string()])
             .args(["--device", &self.device])
             .arg("--artifacts")
-            .arg(repo.artifacts())
+            .arg(artifacts)
             .arg("--runs")
-            .arg(repo.runs());
+            .arg(runs);
         trainer = match dataset {
             Dataset::Files(folder) => trainer.arg("--data-dir").arg(folder),
             Dataset::Synthetic => trainer.arg("--synthetic"),

@@ -68,11 +68,18 @@ pub fn lift(history: &History, digest: Digest, reason: &str) -> Result<Plan, Gua
     Ok(holding(history, &title, reason, &holds.without_quarantine(digest)))
 }
 
-fn free_to_move(history: &History, pin: &Pin) -> Result<(), Guard> {
+/// Whether a machine may put any pin in place: known before there is one.
+pub fn demand_movable(history: &History) -> Result<(), Guard> {
     let holds = history.holds().or(Err(Guard::HoldsUnreadable))?;
-    if holds.freeze_of(history.environment()).is_some() {
-        return Err(Guard::Frozen);
+    match holds.freeze_of(history.environment()) {
+        Some(_) => Err(Guard::Frozen),
+        None => Ok(()),
     }
+}
+
+fn free_to_move(history: &History, pin: &Pin) -> Result<(), Guard> {
+    demand_movable(history)?;
+    let holds = history.holds().or(Err(Guard::HoldsUnreadable))?;
     if holds.quarantine_of(pin.image.digest()).is_some() {
         return Err(Guard::Held);
     }

@@ -1,0 +1,85 @@
+//! [`Content`]: program and model, the two things that an image is made of. They give it its name, so
+//! whoever makes the same again finds what is there, and a [`Pin`] is what is known of it once its digest
+//! was read back from where it lives.
+
+use contract::artifact::Artifact;
+use contract::digest::Digest;
+use gitops::image_reference::ImageReference;
+use gitops::pin::Pin;
+
+use crate::deliver::models::repository_of_models;
+use crate::deliver::program::Program;
+use crate::deliver::store::Store;
+use crate::deliver::{assembly, image};
+use crate::repo::Repo;
+use crate::report::{WithHint, step};
+use crate::tools::cargo;
+use crate::tools::oci::Layout;
+
+pub(crate) struct Content<'a> {
+    pub(crate) artifact: &'a Artifact,
+    pub(crate) program: &'a Program,
+    /// Where its image belongs.
+    pub(crate) repository: &'a str,
+}
+
+impl Content<'_> {
+    pub(crate) fn tag(&self) -> String {
+        format!("{}-{}", self.program.version(), self.artifact.manifest().model_version)
+    }
+
+    pub(crate) fn pin(&self, digest: Digest) -> anyhow::Result<Pin> {
+        Ok(Pin {
+            image: ImageReference::new(self.repository, &self.tag(), digest)?,
+            app_version: self.program.version().parse()?,
+            model_digest: self.artifact.manifest().model_digest,
+        })
+    }
+
+    /// What an earlier run left there. A name that stands for another content is an error: somebody moved
+    /// the tag.
+    pub(crate) fn find(&self, store: &Store) -> anyhow::Result<Option<Pin>> {
+        // What is made from uncommitted changes is another thing each time.
+        if self.program.dirty {
+            return Ok(None);
+        }
+        let Some(digest) = store.resolve(self.repository, &self.tag())? else { return Ok(None) };
+        let labels = store.labels(self.repository, digest)?;
+        let expected = self.artifact.manifest().model_digest.to_string();
+        let found = labels.get(assembly::MODEL_DIGEST_LABEL);
+        if found != Some(&expected) {
+            let found = found.map_or("no model", String::as_str);
+            let tag = self.tag();
+            let wrong = anyhow::anyhow!("{}:{tag} already exists with {found}", self.repository);
+            return Err(wrong)
+                .hint("delete that tag in the registry: it was not pushed by a release");
+        }
+        self.pin(digest).map(Some)
+    }
+
+    /// Builds what is missing and puts it where images live, the artifact's own image beside it.
+    pub(crate) fn make(&self, repo: &Repo, store: &Store) -> anyhow::Result<Pin> {
+        let digest = match store.open()? {
+            Some(layout) => self.assemble(repo, &layout)?,
+            None => image::build_and_push(repo, self)?,
+        };
+        self.pin(digest)
+    }
+
+    /// The same images without a container engine.
+    fn assemble(&self, repo: &Repo, layout: &Layout) -> anyhow::Result<Digest> {
+        let version = &self.artifact.manifest().model_version;
+        let models = repository_of_models(self.repository);
+        // Named by its weights, so what is there is the same.
+        if layout.resolve(&models, version.as_str())?.is_none() {
+            layout.add(&models, version.as_str(), &assembly::model_image(self.artifact)?)?;
+        }
+        step("building the service");
+        let binary = cargo::build(repo, "app", "mnist-api")?;
+        let tag = self.tag();
+        step(format_args!("assembling {}:{tag}", self.repository));
+        let image =
+            assembly::service_image(&binary, &repo.libtorch(), self.artifact, self.program)?;
+        layout.add(self.repository, &tag, &image)
+    }
+}

@@ -1,0 +1,126 @@
+//! `release`: from an artifact to one commit on main. Gate, image, smoke test of exactly the digest that
+//! was read back, pin. The image is named by what is in it, so a second run finds what the first one
+//! left, whatever ended it.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use gitops::history::History;
+use gitops::pin::Pin;
+use gitops::plan;
+
+use crate::deliver::content::Content;
+use crate::deliver::ending::{self, Ending, Stop, end};
+use crate::deliver::gate::{Candidate, Gate};
+use crate::deliver::image;
+use crate::deliver::models::Models;
+use crate::deliver::program::Program;
+use crate::deliver::remote::{Publication, environment};
+use crate::repo::Repo;
+use crate::report::step;
+
+/// Let an environment run a model: gate, image, smoke test, one commit
+///
+/// Refused where the policy of model/gate.yaml does not hold. The commit writes the environment's pin
+/// file and nothing else; the rest is the reconciler's. Run it again after any interruption: what was
+/// built and pushed is found by its name.
+#[derive(clap::Args)]
+#[command(after_help = ending::HELP)]
+pub(crate) struct Args {
+    /// Artifact folder, or the artifact's own image as NAME@sha256:… [default: the one trained last]
+    #[arg(long, value_name = "DIR|IMAGE")]
+    pub(crate) model: Option<String>,
+    /// Environment to run it
+    #[arg(long, default_value = "staging", value_name = "ENV")]
+    pub(crate) env: String,
+    /// Where images belong [default: where the environment's present image is from]
+    #[arg(long, value_name = "REPOSITORY")]
+    pub(crate) image: Option<String>,
+    /// The newest verified model of this environment must not be better
+    #[arg(long, default_value = "production", value_name = "ENV")]
+    pub(crate) champion: String,
+    /// What may ship [default: model/gate.yaml]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+    /// Build although there are changes that no commit holds; the version says so
+    #[arg(long)]
+    pub(crate) allow_dirty: bool,
+    #[command(flatten)]
+    pub(crate) publication: Publication,
+}
+
+impl Args {
+    pub(crate) fn run(self, repo: &Repo) -> anyhow::Result<()> {
+        end(self.release(repo))
+    }
+
+    fn release(&self, repo: &Repo) -> Result<(), Stop> {
+        let store = &self.publication.store;
+        let snapshot = self.publication.remote.snapshot(repo)?;
+        let history = snapshot.history(&environment(&snapshot, &self.env)?);
+        let champion = snapshot.history(&environment(&snapshot, &self.champion)?);
+        let repository = self.repository(&history)?;
+        // Before minutes of building, not after.
+        let movable = plan::demand_movable(&history);
+        movable.map_err(|guard| Stop::guard(Ending::of(guard), guard, history.environment()))?;
+
+        let scratch = tempfile::tempdir().context("making a folder for artifacts")?;
+        let models = Models { repo, store, scratch: scratch.path() };
+        let artifact = models.candidate(self.model.as_deref())?;
+        let champion = models.champion(&champion)?;
+        let program = Program::of(repo)?;
+        let gate = Gate::read(&self.policy.clone().unwrap_or_else(|| repo.gate()))?;
+        let champion = champion.as_ref().map(Candidate::of).transpose()?;
+        let mut judgement = gate.judge(&Candidate::of(&artifact)?, champion.as_ref());
+        let committed = if program.dirty { "is not" } else { "is" };
+        judgement.add(
+            !program.dirty || self.allow_dirty,
+            format!("what the service is built from {committed} committed"),
+        );
+        if !judgement.passed() {
+            let refused = anyhow::anyhow!("the gate refuses this model:\n{judgement}");
+            return Err(Stop::new(Ending::Refused, refused, "cargo xtask gate --help tells more"));
+        }
+        step(&judgement);
+
+        let content = Content { artifact: &artifact, program: &program, repository: &repository };
+        let pin = match content.find(store)? {
+            Some(pin) => {
+                step(format_args!("{} is there already", pin.image));
+                pin
+            }
+            None if self.publication.dry_run => {
+                let tag = content.tag();
+                step(format_args!(
+                    "\nnothing was changed: {repository}:{tag} would be made, tried, and pinned in {}",
+                    self.env
+                ));
+                return Ok(());
+            }
+            None => content.make(repo, store)?,
+        };
+        image::demand_fit(repo, store, &pin)?;
+        self.pin(repo, &pin, &judgement.to_string())
+    }
+
+    /// The commit, with the gate's word as its evidence.
+    fn pin(&self, repo: &Repo, pin: &Pin, judgement: &str) -> Result<(), Stop> {
+        self.publication.publish(repo, &[&self.env], |snapshot, environments| {
+            let mut plan = plan::release(&snapshot.history(&environments[0]), pin)?;
+            plan.paragraphs.push(judgement.to_owned());
+            Ok(plan)
+        })
+    }
+
+    fn repository(&self, history: &History) -> Result<String, Stop> {
+        let present = history.head().map(|head| history.pinned(head));
+        let present = present.as_ref().and_then(|pinned| pinned.pin());
+        let in_layout = self.publication.store.layout.as_ref().map(|_| image::REPOSITORY);
+        let repository = self.image.as_deref();
+        let repository = repository.or(present.map(|pin| pin.image.repository())).or(in_layout);
+        repository.map(str::to_owned).ok_or_else(|| {
+            let nowhere = anyhow::anyhow!("nothing says where images of {} belong", self.env);
+            Stop::new(Ending::Misused, nowhere, "--image ghcr.io/OWNER/NAME; later it is known")
+        })
+    }
+}

@@ -1,0 +1,271 @@
+//! The acts. Each says what it shows, does it by the very commands that people and workflows use, and
+//! checks that it came out so.
+
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use anyhow::{bail, ensure};
+use contract::artifact::Artifact;
+use gitops::change::{Change, Kind};
+use gitops::history::History;
+use gitops::pin::Pin;
+use gitops::plan;
+
+use super::INTERRUPTED;
+use super::models::Workshop;
+use super::stage::Stage;
+use super::transcript::Transcript;
+use super::visitor::Visitor;
+use crate::deliver::content::Content;
+use crate::deliver::ending::end;
+use crate::deliver::image::REPOSITORY;
+use crate::deliver::program::Program;
+use crate::deliver::{audit, history, promote, release, status};
+use crate::process::Cmd;
+use crate::reconciler::Process;
+use crate::repo::Repo;
+use crate::report::{causes, data};
+
+pub(super) struct Performance<'a> {
+    pub(super) repo: &'a Repo,
+    pub(super) stage: &'a Stage,
+    pub(super) workshop: Workshop<'a>,
+    pub(super) transcript: Transcript,
+    /// Reports, as JSON.
+    pub(super) events: Receiver<String>,
+    pub(super) company: Company<'a>,
+}
+
+/// Who else takes part.
+pub(super) struct Company<'a> {
+    pub(super) staging: &'a Visitor<'a>,
+    pub(super) production: &'a Visitor<'a>,
+    pub(super) staging_process: &'a Process,
+}
+
+const STAGING: &str = "staging";
+const PRODUCTION: &str = "production";
+/// What an act may wait for: a rollout that is given up, then a rollback.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+impl Performance<'_> {
+    pub(super) fn play(&self) -> anyhow::Result<()> {
+        self.transcript.say("no cluster here: xtask itself stands in for Argo CD and Kubernetes");
+        let good = self.a_good_release_goes_live()?;
+        self.a_release_that_crashes_is_reverted(&good)?;
+        self.a_wrong_model_is_caught_and_quarantined()?;
+        self.a_fix_forward_is_left_alone(&good)?;
+        self.epilogue()
+    }
+
+    fn a_good_release_goes_live(&self) -> anyhow::Result<Artifact> {
+        let act = self.transcript;
+        act.act("Act 1: a good release is smoked, verified, promoted, and live");
+        let artifact = self.workshop.good(0)?;
+        let metrics = &artifact.manifest().metrics;
+        act.say(format_args!("trained: {:.2} % of test images right", 100.0 * metrics.accuracy));
+        self.release(&artifact)?;
+        self.handle(&self.next_event()?)?;
+        self.demand_verified(STAGING)?;
+        self.company.staging.begin();
+
+        let promotion = promote::Args {
+            from: STAGING.to_owned(),
+            to: PRODUCTION.to_owned(),
+            publication: self.stage.publication(),
+        };
+        promotion.run(self.repo)?;
+        self.handle(&self.next_event()?)?;
+        self.demand_verified(PRODUCTION)?;
+        self.company.production.begin();
+        let answer = self.company.production.ask_once()?;
+        act.say(format_args!("production answers `{}` by {}", answer.name, answer.model_version));
+        ensure!(answer.is_right, "production answers wrongly");
+
+        act.say("and when its process is killed, it comes back; that proves nothing, so nothing is marked");
+        let marks = self.history(STAGING)?;
+        self.kill_staging()?;
+        ensure!(self.events.try_recv().is_err(), "self-heal reported a deployment");
+        ensure!(self.history(STAGING)?.tip() == marks.tip(), "self-heal moved main");
+        self.company.staging.take();
+        Ok(artifact)
+    }
+
+    fn a_release_that_crashes_is_reverted(&self, good: &Artifact) -> anyhow::Result<()> {
+        let act = self.transcript;
+        act.act("Act 2: a release that crashes is reverted, and the old one serves all the while");
+        let broken = self.workshop.broken(good)?;
+        self.pin_past_the_gate(&broken, "broken")?;
+        let event = self.next_event()?;
+        self.handle(&event)?;
+        self.demand_rolled_back(STAGING)?;
+        act.say("the same report a second time:");
+        self.handle(&event)?;
+        self.handle(&self.next_event()?)?;
+        self.demand_verified(STAGING)?;
+        let seen = self.company.staging.take();
+        act.say(format_args!("staging meanwhile: {seen}"));
+        ensure!(seen.wrong == 0 && seen.failures.is_empty(), "requests were lost");
+        Ok(())
+    }
+
+    fn a_wrong_model_is_caught_and_quarantined(&self) -> anyhow::Result<()> {
+        let act = self.transcript;
+        act.act(
+            "Act 3: a model that is healthy and wrong is caught by the probes, and quarantined",
+        );
+        let ignorant = self.workshop.ignorant()?;
+        act.say("the gate sees it at once:");
+        self.demand_refused(self.release_args(&ignorant).run(self.repo), "the gate refuses")?;
+        let pin = self.pin_past_the_gate(&ignorant, "ignorant")?;
+        let pinned = Instant::now();
+        self.handle(&self.next_event()?)?;
+        act.say(format_args!("from pin to revert: {:.1} s", pinned.elapsed().as_secs_f64()));
+        self.demand_rolled_back(STAGING)?;
+        self.handle(&self.next_event()?)?;
+        self.demand_verified(STAGING)?;
+        act.say(format_args!("from pin to verified: {:.1} s", pinned.elapsed().as_secs_f64()));
+        let seen = self.company.staging.take();
+        act.say(format_args!("staging meanwhile: {seen}"));
+        ensure!(seen.wrong > 0, "nobody saw the wrong model");
+        ensure!(seen.failures.is_empty(), "requests were lost");
+        act.say("and whoever tries the same image again:");
+        self.demand_refused(self.publish(&pin), "quarantined")
+    }
+
+    fn a_fix_forward_is_left_alone(&self, good: &Artifact) -> anyhow::Result<()> {
+        let act = self.transcript;
+        act.act("Act 4: a fix-forward overtakes a failure, and nothing is reverted");
+        let fix = self.workshop.good(1)?;
+        let broken = self.workshop.broken(good)?;
+        self.pin_past_the_gate(&broken, "broken-again")?;
+        act.say("before it is given up, the fix is pushed:");
+        self.release(&fix)?;
+        let before = self.history(STAGING)?;
+        self.handle(&self.next_event()?)?;
+        ensure!(self.history(STAGING)?.tip() == before.tip(), "a superseded change was reverted");
+        self.handle(&self.next_event()?)?;
+        self.demand_verified(STAGING)?;
+        let answer = self.company.staging.ask_once()?;
+        ensure!(
+            answer.model_version == fix.manifest().model_version.as_str(),
+            "the fix is not live"
+        );
+        Ok(())
+    }
+
+    fn epilogue(&self) -> anyhow::Result<()> {
+        let remote = || self.stage.publication().remote;
+        self.transcript.act("What main says now");
+        data(self.stage.log(&["--format=%h %s"])?.trim_end());
+        data("");
+        status::Args { remote: remote() }.run(self.repo)?;
+        data("");
+        let staging = Some(STAGING.to_owned());
+        let history =
+            history::Args { environment: staging, json: false, limit: None, remote: remote() };
+        history.run(self.repo)?;
+        data("");
+        audit::Args { remote: remote() }.run(self.repo)?;
+        let seen = self.company.production.take();
+        self.transcript.say(format_args!("production all the while: {seen}"));
+        ensure!(seen.wrong == 0 && seen.failures.is_empty(), "production was disturbed");
+        Ok(())
+    }
+
+    fn release_args(&self, artifact: &Artifact) -> release::Args {
+        release::Args {
+            model: Some(artifact.path().display().to_string()),
+            env: STAGING.to_owned(),
+            image: None,
+            champion: PRODUCTION.to_owned(),
+            policy: Some(self.stage.policy()),
+            allow_dirty: true,
+            publication: self.stage.publication(),
+        }
+    }
+
+    fn release(&self, artifact: &Artifact) -> anyhow::Result<()> {
+        self.transcript.say(format_args!("release {}", artifact.manifest().model_version));
+        self.release_args(artifact).run(self.repo)
+    }
+
+    /// What `release` ends with, without what would have stopped it before: some failures show only
+    /// where a release runs.
+    fn pin_past_the_gate(&self, artifact: &Artifact, name: &str) -> anyhow::Result<Pin> {
+        self.transcript.say("gate and smoke test of `release` are passed by, as they would see it");
+        let program = Program::of(self.repo)?.named(name);
+        let content = Content { artifact, program: &program, repository: REPOSITORY };
+        let pin = content.make(self.repo, &self.stage.publication().store)?;
+        self.publish(&pin)?;
+        Ok(pin)
+    }
+
+    fn publish(&self, pin: &Pin) -> anyhow::Result<()> {
+        end(self.stage.publication().publish(self.repo, &[STAGING], |snapshot, environments| {
+            plan::release(&snapshot.history(&environments[0]), pin)
+        }))
+    }
+
+    /// The next report, whoever sent it.
+    fn next_event(&self) -> anyhow::Result<String> {
+        let deadline = Instant::now() + PATIENCE;
+        while !INTERRUPTED.load(Ordering::SeqCst) {
+            match self.events.recv_timeout(Duration::from_millis(100)) {
+                Ok(event) => return Ok(event),
+                Err(RecvTimeoutError::Timeout) if Instant::now() < deadline => {}
+                Err(_) => bail!("no report came within {} s", PATIENCE.as_secs()),
+            }
+        }
+        bail!("interrupted")
+    }
+
+    /// What a webhook does with it: `cargo xtask rollback --auto --event -`.
+    fn handle(&self, event: &str) -> anyhow::Result<()> {
+        self.transcript.say(format_args!("a report comes: {event}"));
+        end(self.stage.publication().receive(self.repo, event.as_bytes()))
+    }
+
+    fn history(&self, environment: &str) -> anyhow::Result<History> {
+        let snapshot = self.stage.publication().remote.snapshot(self.repo)?;
+        let environment = snapshot.environments().parse(environment)?;
+        Ok(snapshot.history(&environment))
+    }
+
+    fn demand_verified(&self, environment: &str) -> anyhow::Result<()> {
+        let history = self.history(environment)?;
+        let verified = history.head().is_some_and(|head| history.is_verified(head));
+        ensure!(verified, "{environment} is not verified");
+        self.transcript.say(format_args!("{environment} is verified"));
+        Ok(())
+    }
+
+    fn demand_rolled_back(&self, environment: &str) -> anyhow::Result<()> {
+        let history = self.history(environment)?;
+        let is_rollback = |head: &Change| head.kind == Kind::Rollback;
+        ensure!(history.head().is_some_and(is_rollback), "{environment} was not rolled back");
+        Ok(())
+    }
+
+    /// An attempt that has to fail, and for this reason.
+    fn demand_refused(&self, attempt: anyhow::Result<()>, reason: &str) -> anyhow::Result<()> {
+        let Err(error) = attempt else { bail!("nothing was refused") };
+        let told = causes(&error);
+        self.transcript.say(&told);
+        ensure!(told.contains(reason), "it was refused for another reason");
+        Ok(())
+    }
+
+    fn kill_staging(&self) -> anyhow::Result<()> {
+        let pid = self.company.staging_process.pid();
+        Cmd::new("kill", self.stage.path()).args(["-KILL", &pid.to_string()]).run()?;
+        let deadline = Instant::now() + PATIENCE;
+        while self.company.staging_process.pid() == pid || self.company.staging.ask_once().is_err()
+        {
+            ensure!(Instant::now() < deadline, "staging does not come back");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+}
