@@ -66,7 +66,7 @@ impl Wanted {
 
     /// An environment waits for its first release with a digest of zeros; its Application comes after.
     pub(super) fn is_unreleased(&self) -> bool {
-        self.template.image.digest().hex().bytes().all(|digit| digit == b'0')
+        self.template.image.digest().hex().bytes().all(|byte| byte == b'0')
     }
 
     /// Whether the same would be applied: another smoke test alone starts no sync.
