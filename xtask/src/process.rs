@@ -63,6 +63,17 @@ impl Cmd {
         self
     }
 
+    /// Ends with us, be it that we are killed, where `setpriv` of util-linux can see to it; elsewhere it
+    /// outlives a kill -9 of ours and nothing else.
+    pub(crate) fn tied_to_us(self) -> Self {
+        let tie = Self::new("setpriv", &self.dir).args(["--pdeathsig", "KILL"]);
+        if !tie.clone().arg("true").succeeds() {
+            return self;
+        }
+        let args = [vec![self.program.clone()], self.args].concat();
+        Self { program: tie.program, args: [tie.args, args].concat(), ..self }
+    }
+
     /// What it reads from stdin; nothing unless said.
     pub(crate) fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.input = Some(input.into());

@@ -158,7 +158,7 @@ fn remove_orphans(parent: &Path, prefix: &str) -> io::Result<()> {
 }
 
 /// Where processes cannot be looked up, all are taken to run: an orphan is better than a lost file.
-fn is_running(pid: u32) -> bool {
+pub fn is_running(pid: u32) -> bool {
     let processes = Path::new("/proc");
     !processes.join("self").exists() || processes.join(pid.to_string()).exists()
 }

@@ -53,7 +53,7 @@ impl Args {
         let stage = Stage::set(repo)?;
         let played = play(repo, &stage, transcript);
         if self.keep {
-            let folder = stage.keep();
+            let folder = stage.keep()?;
             data(format_args!("\nkept: {}", folder.display()));
             data(format_args!("  git -C {0}/main.git log main", folder.display()));
             data(format_args!("  cd {0}/clone && cargo xtask history staging", folder.display()));

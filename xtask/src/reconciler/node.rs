@@ -45,7 +45,7 @@ impl Node {
         let env = unpacked.env.iter().chain(&template.env).chain([&listen]).cloned();
         let log = self.folder.join(format!("logs/{port}"));
         let args = [unpacked.entrypoint.as_slice(), &unpacked.cmd].concat();
-        let process = command(&unpacked.root, args, env)?.start(&log)?;
+        let process = command(&unpacked.root, args, env)?.tied_to_us().start(&log)?;
         Ok(Pod { template: template.clone(), port, log, process })
     }
 

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
+use contract::atomic::is_running;
 use contract::task::Generator;
 use fs_err as fs;
 use gitops::environment::{Environment, HOLDS};
@@ -14,7 +15,7 @@ use crate::deliver::remote::{Publication, Remote};
 use crate::deliver::store::Store;
 use crate::process::Cmd;
 use crate::repo::Repo;
-use crate::report::WithHint;
+use crate::report::{WithHint, step};
 use crate::tools;
 
 pub(super) struct Stage {
@@ -24,15 +25,19 @@ pub(super) struct Stage {
 /// A rollout that does not succeed is given up after this long; the shipped base waits for minutes.
 const PROGRESS_DEADLINE_SECONDS: u64 = 12;
 
+/// Of its folder's name, before the id of the process that made it.
+const PREFIX: &str = "mnist-api-demo-";
+/// A file in a folder that is meant to stay.
+const KEPT: &str = "kept";
+
 impl Stage {
     /// What the checkout's newest commit holds, as the first commit of a repository that never released.
     pub(super) fn set(repo: &Repo) -> anyhow::Result<Self> {
-        let stage = Self {
-            folder: tempfile::Builder::new()
-                .prefix("demo-")
-                .tempdir()
-                .context("making a folder")?,
-        };
+        let temp = std::env::temp_dir();
+        remove_orphans(&temp)?;
+        let prefix = format!("{PREFIX}{}-", std::process::id());
+        let folder = tempfile::Builder::new().prefix(&prefix).tempdir_in(temp);
+        let stage = Self { folder: folder.context("making a folder to play in")? };
         ensure!(tools::git::head(repo).is_some(), "the demo plays with a copy of a Git repository");
         tools::git::export(repo.root(), "HEAD", &stage.clone())?;
         git(stage.path(), &["init", "--quiet", "--bare", "-b", "main", "main.git"])?;
@@ -115,9 +120,25 @@ impl Stage {
         Ok(String::from_utf8_lossy(&log.bytes()?).into_owned())
     }
 
-    pub(super) fn keep(self) -> PathBuf {
-        self.folder.keep()
+    pub(super) fn keep(self) -> anyhow::Result<PathBuf> {
+        fs::write(self.path().join(KEPT), "")?;
+        Ok(self.folder.keep())
     }
+}
+
+/// A gigabyte that a demo left when it was killed is not for the next one to wonder at.
+fn remove_orphans(temp: &Path) -> anyhow::Result<()> {
+    for entry in fs::read_dir(temp)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let pid = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
+        let Some(pid) = pid.and_then(|pid| pid.parse::<u32>().ok()) else { continue };
+        if !is_running(pid) && !path.join(KEPT).exists() {
+            step(format_args!("removing what a demo left that was killed: {}", path.display()));
+            fs::remove_dir_all(&path)?;
+        }
+    }
+    Ok(())
 }
 
 fn git(dir: &Path, arguments: &[&str]) -> anyhow::Result<()> {
