@@ -10,3 +10,5 @@ mod reports;
 mod requests;
 #[path = "loop/scratch.rs"]
 mod scratch;
+#[path = "loop/watch.rs"]
+mod watch;

@@ -103,6 +103,17 @@ impl Scratch {
         self.commit(&message, &self::environment(environment).pin_file(), &pin.to_yaml())
     }
 
+    /// A release by somebody whose clock is wrong.
+    pub(crate) fn release_dated(&self, environment: &str, pin: &Pin, date: &str) -> String {
+        self.release(environment, pin);
+        let human = self.path("human");
+        let mut git = command("git", &human);
+        git.args(["commit", "--quiet", "--amend", "--no-edit"]).env("GIT_COMMITTER_DATE", date);
+        run(&mut git).success();
+        self.git("human", &["push", "--quiet", "--force", "origin", "main"]);
+        self.git("human", &["rev-parse", "HEAD"])
+    }
+
     pub(crate) fn report(&self, event: &str) -> Ended {
         self.xtask_in("clone", &["rollback", "--auto", "--event", "-"], event)
     }

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::deliver::{
-    audit, diff, gate, history, hold, image, manifests, promote, release, rollback, status,
+    audit, diff, gate, history, hold, image, manifests, promote, release, rollback, status, watch,
 };
 use crate::develop::{bench, check, setup, test};
 use crate::operate::{demo, serve};
@@ -39,6 +39,7 @@ Deliver:
   promote     Let one environment run what another one has verified
   rollback    Bring back what was verified before, by hand or by a report
   deployed    Handle the report of a deployment
+  watch       Wait for a verdict, and report it when there is none
   freeze      Stop machines from moving an environment
   unfreeze    Let machines move an environment again
   quarantine  Images that were tried and found wrong, and may run nowhere
@@ -76,6 +77,7 @@ pub(crate) enum Command {
     Promote(promote::Args),
     Rollback(rollback::Args),
     Deployed(rollback::DeployedArgs),
+    Watch(watch::Args),
     Freeze(hold::FreezeArgs),
     Unfreeze(hold::UnfreezeArgs),
     #[command(subcommand)]
@@ -106,6 +108,7 @@ impl Command {
             Self::Promote(args) => args.run(repo),
             Self::Rollback(args) => args.run(repo),
             Self::Deployed(args) => args.run(repo),
+            Self::Watch(args) => args.run(repo),
             Self::Freeze(args) => args.run(repo),
             Self::Unfreeze(args) => args.run(repo),
             Self::Quarantine(command) => command.run(repo),

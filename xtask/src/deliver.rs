@@ -19,3 +19,4 @@ pub(crate) mod remote;
 pub(crate) mod rollback;
 pub(crate) mod status;
 pub(crate) mod store;
+pub(crate) mod watch;

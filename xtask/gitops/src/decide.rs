@@ -138,6 +138,12 @@ impl Judge<'_> {
         };
         match self.event.observation {
             Observation::Deployed(proof) => self.deployed(change, proof),
+            // Whoever waited for a verdict did not see that it had come.
+            Observation::TimedOut(verdict)
+                if !verdict.is_ground_to_act() && self.history.is_verified(change) =>
+            {
+                Action::Nothing(Guard::AlreadyVerified)
+            }
             Observation::Failed(verdict) | Observation::TimedOut(verdict) => {
                 self.failed(change, verdict)
             }

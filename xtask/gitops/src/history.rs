@@ -26,6 +26,15 @@ pub struct History {
     proposed: Arc<BTreeSet<CommitId>>,
 }
 
+/// Whether an environment's newest Change has been judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing<'a> {
+    Unreleased,
+    Verified(&'a Change),
+    /// No smoke test has passed for it yet.
+    Waiting(&'a Change),
+}
+
 impl History {
     pub(crate) fn new(
         snapshot: Arc<Snapshot>,
@@ -72,6 +81,15 @@ impl History {
 
     pub fn head(&self) -> Option<&Change> {
         self.rendered().next()
+    }
+
+    pub fn standing(&self) -> Standing<'_> {
+        match self.head() {
+            None => Standing::Unreleased,
+            Some(head) if self.pinned(head) == Pinned::Unreleased => Standing::Unreleased,
+            Some(head) if self.is_verified(head) => Standing::Verified(head),
+            Some(head) => Standing::Waiting(head),
+        }
     }
 
     /// The Change that an environment at this revision of main runs. Argo CD reports the newest commit

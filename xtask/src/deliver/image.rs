@@ -208,7 +208,7 @@ pub(crate) fn demand_fit(repo: &Repo, store: &Store, pin: &Pin) -> anyhow::Resul
     if ended.success { Ok(()) } else { Err(unfit(&image.to_string(), ended.code)) }
 }
 
-fn smoke_arguments<'a>(
+pub(crate) fn smoke_arguments<'a>(
     url: &'a str,
     probes: &'a str,
     deadline: &'a str,
