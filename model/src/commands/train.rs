@@ -15,7 +15,7 @@ use contract::manifest::{Manifest, SourceRecord};
 use model::artifact::{self, Destination};
 use model::checkpoint::Checkpoint;
 use model::dataset::{Dataset, Holdout};
-use model::run::{Entry, Recorded, Run, Status};
+use model::run::{Entry, Found, Recorded, Run, Status};
 use model::training::{Trained, Trainer};
 
 use progress::Progress;
@@ -118,7 +118,11 @@ fn train(settings: &Settings, stop: &AtomicBool) -> anyhow::Result<PathBuf> {
 fn open_run(settings: &Settings, dataset: &Dataset, progress: &Progress) -> anyhow::Result<Run> {
     let record = dataset.record();
     if settings.resume {
-        if let Some(run) = Run::resume(&settings.runs, &settings.plan, &record)? {
+        let Found { run, skipped } = Run::resume(&settings.runs, &settings.plan, &record)?;
+        for skipped in skipped {
+            progress.say(format_args!("skipped {skipped}"));
+        }
+        if let Some(run) = run {
             progress.say(format_args!("resuming {}", run.folder().display()));
             return Ok(run);
         }
