@@ -13,13 +13,11 @@ use contract::evaluation::{Evaluation, InvalidEvaluation};
 use contract::manifest::{Latency, Manifest, ModelVersion, SCHEMA, SourceRecord, TrainingRecord};
 use contract::prediction::Prediction;
 use contract::task::Task;
-use safetensors::SafeTensorError;
-use safetensors::tensor::{Dtype, TensorView};
-use tch::nn::VarStore;
-use tch::{Kind, TchError, Tensor};
+use tch::TchError;
 
 use crate::classifier::{InferenceError, Module};
 use crate::dataset::Dataset;
+use crate::tensors::{self, Tensors, TensorsError};
 use crate::training::Trained;
 use crate::{bench, card, evaluation, plots, trace};
 
@@ -41,9 +39,7 @@ pub enum WriteError {
     #[error("the artifact could not be written")]
     File(#[from] io::Error),
     #[error("the weights could not be written")]
-    Weights(#[from] SafeTensorError),
-    #[error("a weight is not a 32-bit float: `{0}`")]
-    Kind(String),
+    Weights(#[from] TensorsError),
     #[error("the net could not be traced")]
     Trace(#[from] TchError),
     #[error("the traced model does not work; no artifact was written")]
@@ -62,7 +58,8 @@ pub fn write(
     source: SourceRecord,
     destination: &Destination,
 ) -> Result<PathBuf, WriteError> {
-    let (tensors, weights) = weights(&trained.vars)?;
+    let variables: Tensors = trained.vars.variables().into_iter().collect();
+    let weights = tensors::to_bytes(&variables, None)?;
     let model_digest = Digest::of(&weights);
     let model_version = ModelVersion::of(&model_digest);
     let path = match destination {
@@ -102,7 +99,7 @@ pub fn write(
         ),
         baseline: evaluation::baseline(task.classes.len(), &dataset.test, &measured.predictions),
         latency: latency(&module)?,
-        tensors,
+        tensors: variables.iter().map(|(name, v)| (name.clone(), tensors::shape(v))).collect(),
         files: BTreeMap::new(),
     };
     draw(&mut folder, trained, dataset, &manifest, &measured.predictions)?;
@@ -132,35 +129,6 @@ impl Folder {
         self.files.insert(name.to_owned(), digest);
         Ok(())
     }
-}
-
-type Shapes = BTreeMap<String, Vec<usize>>;
-
-/// The same variables give the same bytes: sorted by name, no metadata.
-fn weights(vars: &VarStore) -> Result<(Shapes, Vec<u8>), WriteError> {
-    let mut tensors = BTreeMap::new();
-    for (name, tensor) in vars.variables() {
-        let shape = tensor.size().into_iter().map(|size| usize::try_from(size).unwrap_or(0));
-        let shape: Vec<usize> = shape.collect();
-        tensors.insert(name.clone(), (shape, bytes(&tensor).ok_or(WriteError::Kind(name))?));
-    }
-    let views = tensors
-        .iter()
-        .map(|(name, (shape, bytes))| {
-            Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?))
-        })
-        .collect::<Result<Vec<_>, SafeTensorError>>()?;
-    let file = safetensors::serialize(views, None)?;
-    Ok((tensors.into_iter().map(|(name, (shape, _))| (name, shape)).collect(), file))
-}
-
-/// Little-endian, row-major; none for a tensor that does not hold `f32`.
-fn bytes(tensor: &Tensor) -> Option<Vec<u8>> {
-    if tensor.kind() != Kind::Float {
-        return None;
-    }
-    let values = Vec::<f32>::try_from(tensor.detach().flatten(0, -1).contiguous()).ok()?;
-    Some(values.into_iter().flat_map(f32::to_le_bytes).collect())
 }
 
 struct Measured {

@@ -25,5 +25,6 @@ mod random;
 pub mod recipe;
 pub mod run;
 pub mod synthetic;
+pub mod tensors;
 pub mod trace;
 pub mod training;
