@@ -16,8 +16,9 @@ use contract::task::Task;
 use tch::TchError;
 
 use crate::classifier::{InferenceError, Module};
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Split};
 use crate::tensors::{self, Tensors, TensorsError};
+use crate::test_set::TestSet;
 use crate::training::Trained;
 use crate::{bench, card, evaluation, plots, trace};
 
@@ -55,9 +56,11 @@ pub fn write(
     trained: &Trained,
     task: &Task,
     dataset: &Dataset,
+    test: TestSet,
     source: SourceRecord,
     destination: &Destination,
 ) -> Result<PathBuf, WriteError> {
+    let data = dataset.record(&test);
     let variables: Tensors = trained.vars.variables().into_iter().collect();
     let weights = tensors::to_bytes(&variables, None)?;
     let model_digest = Digest::of(&weights);
@@ -73,7 +76,8 @@ pub fn write(
     folder.record(MODEL)?;
 
     let module = Module::load(&model, task.input, task.classes.len())?;
-    let measured = Measured::of(&module, task, dataset)?;
+    let test = test.open(trained);
+    let measured = Measured::of(&module, task, dataset, &test)?;
     folder.add(EVALUATION, &serde_json::to_vec(&measured.evaluation)?)?;
     let mut metrics = Vec::new();
     for epoch in &trained.epochs {
@@ -87,7 +91,7 @@ pub fn write(
         model_version,
         model_digest,
         task: task.clone(),
-        data: dataset.record(),
+        data,
         training: training_record(trained)?,
         source,
         libtorch: LIBTORCH.to_owned(),
@@ -97,12 +101,12 @@ pub fn write(
             &measured.predictions,
             measured.validation_accuracy,
         ),
-        baseline: evaluation::baseline(task.classes.len(), &dataset.test, &measured.predictions),
+        baseline: evaluation::baseline(task.classes.len(), &test, &measured.predictions),
         latency: latency(&module)?,
         tensors: variables.iter().map(|(name, v)| (name.clone(), tensors::shape(v))).collect(),
         files: BTreeMap::new(),
     };
-    draw(&mut folder, trained, dataset, &manifest, &measured.predictions)?;
+    draw(&mut folder, trained, &test, &manifest, &measured.predictions)?;
     folder.add(CARD, card::card(&manifest).as_bytes())?;
     manifest.files = folder.files;
     // Not among its own files, so it is written past `add`.
@@ -138,11 +142,16 @@ struct Measured {
 }
 
 impl Measured {
-    fn of(module: &Module, task: &Task, dataset: &Dataset) -> Result<Self, WriteError> {
+    fn of(
+        module: &Module,
+        task: &Task,
+        dataset: &Dataset,
+        test: &Split,
+    ) -> Result<Self, WriteError> {
         let validation = evaluation::predict(&dataset.validation, |i| module.classify(i))?;
-        let predictions = evaluation::predict(&dataset.test, |i| module.classify(i))?;
+        let predictions = evaluation::predict(test, |i| module.classify(i))?;
         let suite = format!("{}/test", dataset.name);
-        let labels = dataset.test.labels();
+        let labels = test.labels();
         Ok(Self {
             evaluation: evaluation::evaluation(suite, task.classes.len(), labels, &predictions)?,
             predictions,
@@ -179,12 +188,12 @@ fn training_record(trained: &Trained) -> Result<TrainingRecord, serde_json::Erro
 fn draw(
     folder: &mut Folder,
     trained: &Trained,
-    dataset: &Dataset,
+    test: &Split,
     manifest: &Manifest,
     predictions: &[Prediction],
 ) -> io::Result<()> {
     let Manifest { task, metrics, .. } = manifest;
-    let worst = plots::worst(&dataset.test, predictions, WORST_MISTAKES);
+    let worst = plots::worst(test, predictions, WORST_MISTAKES);
     let total = metrics.misclassified.len();
     let files = [
         ("learning-curves.svg", plots::learning_curves(&trained.epochs)),

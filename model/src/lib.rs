@@ -26,5 +26,6 @@ pub mod recipe;
 pub mod run;
 pub mod synthetic;
 pub mod tensors;
+pub mod test_set;
 pub mod trace;
 pub mod training;

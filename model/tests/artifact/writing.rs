@@ -1,13 +1,13 @@
 //! A folder appears whole or not at all, and the same training gives the same model.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use contract::atomic::is_partial;
 use contract::manifest::SourceRecord;
 use model::artifact::{Destination, write};
 use model::classifier::Classifier;
 use model::dataset::Split;
+use model::test_set::TestSet;
 
 use crate::toy::{artifact, dataset, task, train, write_to};
 
@@ -22,13 +22,13 @@ fn the_same_seed_gives_the_same_model_and_another_seed_another() {
 #[test]
 fn a_writer_that_fails_half_way_leaves_nothing_that_looks_whole() {
     let folder = tempfile::tempdir().unwrap();
-    let trained = train(&dataset(), 0);
-    let mut dataset = Arc::into_inner(dataset()).unwrap();
+    let dataset = dataset();
+    let trained = train(&dataset, 0);
     // Found only after the model was written: an evaluation of no images is none.
-    dataset.test = Split::new(dataset.shape, Vec::new(), Vec::new());
+    let none = TestSet::new(Split::new(dataset.shape, Vec::new(), Vec::new()));
     let source = SourceRecord { git_revision: None, dirty: false };
     let destination = Destination::Within(folder.path().to_owned());
-    write(&trained, &task(), &dataset, source, &destination).unwrap_err();
+    write(&trained, &task(), &dataset, none, source, &destination).unwrap_err();
     let left = fs_err::read_dir(folder.path()).unwrap().count();
     assert_eq!(left, 0);
 }
