@@ -90,7 +90,7 @@ pub fn write(
         schema: SCHEMA,
         model_version,
         model_digest,
-        task: task.clone(),
+        task: task.trained_on(&data.name),
         data,
         training: training_record(trained)?,
         source,
@@ -106,7 +106,7 @@ pub fn write(
         tensors: variables.iter().map(|(name, v)| (name.clone(), tensors::shape(v))).collect(),
         files: BTreeMap::new(),
     };
-    draw(&mut folder, trained, &test, &manifest, &measured.predictions)?;
+    draw(&mut folder, trained, &test, &manifest, &measured)?;
     folder.add(CARD, card::card(&manifest).as_bytes())?;
     manifest.files = folder.files;
     // Not among its own files, so it is written past `add`.
@@ -190,16 +190,20 @@ fn draw(
     trained: &Trained,
     test: &Split,
     manifest: &Manifest,
-    predictions: &[Prediction],
+    measured: &Measured,
 ) -> io::Result<()> {
-    let Manifest { task, metrics, .. } = manifest;
-    let worst = plots::worst(test, predictions, WORST_MISTAKES);
+    let Manifest { task, metrics, data, .. } = manifest;
+    let suite = measured.evaluation.suite();
+    let worst = plots::worst(test, &measured.predictions, WORST_MISTAKES);
     let total = metrics.misclassified.len();
     let files = [
-        ("learning-curves.svg", plots::learning_curves(&trained.epochs)),
-        ("confusion.svg", plots::confusion(&task.classes, &metrics.confusion)),
-        ("reliability.svg", plots::reliability(&metrics.reliability, metrics.calibration_error)),
-        ("mistakes.svg", plots::mistakes(&task.classes, &worst, total)),
+        ("learning-curves.svg", plots::learning_curves(&data.name, &trained.epochs)),
+        ("confusion.svg", plots::confusion(suite, &task.classes, &metrics.confusion)),
+        (
+            "reliability.svg",
+            plots::reliability(suite, &metrics.reliability, metrics.calibration_error),
+        ),
+        ("mistakes.svg", plots::mistakes(suite, &task.classes, &worst, total)),
     ];
     files.iter().try_for_each(|(name, svg)| folder.add(name, svg.as_bytes()))
 }

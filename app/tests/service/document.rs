@@ -5,7 +5,7 @@ use app::api::routes::Route;
 use protocol::problem::Code;
 use serde_json::{Value, json};
 
-use crate::harness::{body, client, image};
+use crate::harness::{body, client, client_of, image, manifest};
 
 fn document() -> Value {
     serde_json::from_str(&committed()).unwrap()
@@ -28,6 +28,20 @@ fn the_title_is_all_that_depends_on_the_model() {
     let mut served: Value = serde_json::from_str(&document::service("Other").spec()).unwrap();
     served["info"]["title"] = document()["info"]["title"].clone();
     assert_eq!(served, document());
+}
+
+#[tokio::test]
+async fn a_model_of_generated_pictures_says_so_wherever_people_look() {
+    let mut manifest = manifest("weights");
+    manifest.data.name = "synthetic-sides".to_owned();
+    let client = client_of(manifest).await;
+    let title = "Which side is bright (synthetic-sides)";
+    let model = body(client.get("/v1/model").send().await).await;
+    assert_eq!((&model["title"], &model["data"]), (&json!(title), &json!("synthetic-sides")));
+    let served = body(client.get("/openapi.json").send().await).await;
+    assert_eq!(served["info"]["title"], title);
+    let page = client.get("/docs").send().await.0.into_body().into_string().await.unwrap();
+    assert!(page.contains(title));
 }
 
 #[test]

@@ -22,7 +22,7 @@ input: { height: 28, width: 28, channels: 1 }
 classes: [zero, one, two, three, four, five, six, seven, eight, nine]
 normalisation: { mean: [0.13], std: [0.31] }
 picture: centred-ink
-data: { name: toy, synthetic: digits }
+data: { name: toy-photos, folders: { train: toy-photos/train, test: toy-photos/test }, synthetic: digits }
 ";
 
 pub(crate) const RECIPE: &str = "

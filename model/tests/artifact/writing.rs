@@ -20,6 +20,22 @@ fn the_same_seed_gives_the_same_model_and_another_seed_another() {
 }
 
 #[test]
+fn a_model_of_generated_pictures_names_no_other_data_anywhere() {
+    let other = task().data.name;
+    for entry in fs_err::read_dir(artifact()).unwrap() {
+        let path = entry.unwrap().path();
+        let content = String::from_utf8_lossy(&fs_err::read(&path).unwrap()).into_owned();
+        assert!(!content.contains(&other), "{} names {other}", path.display());
+        let named = content.contains("synthetic-digits");
+        let of_data = ["manifest.json", "MODEL_CARD.md", "evaluation.json"];
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert!(named || !(of_data.contains(&name) || name.contains(".svg")), "{name}");
+    }
+    let card = fs_err::read_to_string(artifact().join("MODEL_CARD.md")).unwrap();
+    assert!(card.starts_with("# A toy (synthetic-digits) · "), "{card}");
+}
+
+#[test]
 fn a_writer_that_fails_half_way_leaves_nothing_that_looks_whole() {
     let folder = tempfile::tempdir().unwrap();
     let dataset = dataset();
