@@ -9,7 +9,7 @@ use contract::artifact::Artifact;
 use contract::atomic;
 use e2e::data;
 use e2e::model::{quick, train};
-use e2e::process::{command, run};
+use e2e::process::{command, run, xtask};
 use e2e::repo;
 
 /// Enough steps to be killed in, few enough to be repeated.
@@ -124,7 +124,7 @@ fn without_a_mirror_training_goes_on_with_pictures_that_say_what_they_are() {
     fs_err::write(&task, unreachable).unwrap();
     let out = folder.path().join("artifact");
     let train = |ci: &str| {
-        let mut xtask = command(repo::xtask(), &repo::root());
+        let mut xtask = xtask(folder.path());
         xtask.args(["train", "--recipe", "quick", "--task"]).arg(&task).arg("--out").arg(&out);
         run(xtask.env("CI", ci))
     };

@@ -124,6 +124,7 @@ fn e2e(repo: &Repo, test: &str) -> Cmd {
     cargo::cargo(repo)
         .args(["test", "--quiet", "--locked", "--package", "e2e", "--test", test])
         .env("E2E_PYTHON", Requirement::python())
+        .env("XTASK_HOME", repo.home())
 }
 
 fn packages(names: &[&'static str]) -> Vec<&'static str> {
