@@ -39,7 +39,7 @@ impl Args {
         let mut tiers = suite::checks(repo);
         tiers.extend(suite::light(repo));
         if !self.quick {
-            tiers.push(suite::libtorch_lint(repo));
+            tiers.extend(suite::libtorch_checks(repo));
             tiers.extend(suite::full(repo));
         }
         run_tiers(repo, tiers, &self.install)
