@@ -5,7 +5,7 @@ use contract::artifact::Artifact;
 use contract::probes::Probes;
 use e2e::http::Http;
 use e2e::model::train;
-use e2e::process::{command, run};
+use e2e::process::{command, run, xtask};
 use e2e::repo;
 use e2e::server::Server;
 use serde_json::json;
@@ -24,7 +24,7 @@ fn a_task_file_is_all_that_another_classifier_needs() {
     assert!(manifest.metrics.accuracy > 0.9, "accuracy {}", manifest.metrics.accuracy);
 
     let probes = folder.path().join("probes.json");
-    let mut cut = command(repo::xtask(), &repo::root());
+    let mut cut = xtask(folder.path());
     cut.args(["probes", "--task", task, "--from", "synthetic", "--seed", "7", "--count", "40"]);
     run(cut.arg("--out").arg(&probes)).success();
 

@@ -9,7 +9,7 @@ use contract::image::Image;
 use e2e::data;
 use e2e::http::Http;
 use e2e::model::{quick, train};
-use e2e::process::{Ended, command, run};
+use e2e::process::{Ended, command, run, xtask};
 use e2e::repo;
 use e2e::server::{Server, free_port};
 use serde_json::{Value, json};
@@ -101,16 +101,11 @@ fn smoke_of_a_model_taught(relabel: fn(u8) -> u8) -> Ended {
     let folder = tempfile::tempdir().unwrap();
     let task = wrongly_labelled_task(folder.path(), relabel);
     let mirror = folder.path().join("mirror");
-    let mut xtask = command(repo::xtask(), &repo::root());
-    xtask.args(["train", "--recipe", "quick", "--task"]).arg(&task);
-    xtask.arg("--mirror").arg(mirror).arg("--out").arg(folder.path().join("artifact"));
-    let printed = run(&mut xtask).success().stdout;
-    let artifact = Artifact::open(Path::new(printed.trim_end())).unwrap();
+    let [task, mirror] = [&task, &mirror].map(|path| path.to_str().unwrap());
+    let args = ["--recipe", "quick", "--task", task, "--mirror", mirror];
+    let artifact = Artifact::open(&train(&folder.path().join("artifact"), &args)).unwrap();
     let server = Server::start(artifact.path(), &[]);
-    let ended = smoke(&server.url(""), &artifact, "30s");
-    let name = artifact.manifest().task.data.name.clone();
-    fs_err::remove_dir_all(repo::root().join("model/data").join(name)).unwrap();
-    ended
+    smoke(&server.url(""), &artifact, "30s")
 }
 
 /// A task file and a mirror like the shipped ones, but for the training labels.
@@ -123,7 +118,7 @@ fn wrongly_labelled_task(folder: &Path, relabel: fn(u8) -> u8) -> std::path::Pat
     for file in task.data.files() {
         fs_err::copy(data::folder(&task).join(&file.file), mirror.join(&file.file)).unwrap();
     }
-    task.data.name = format!("wrong-{}", std::process::id() + u32::from(relabel(1)));
+    "wrong".clone_into(&mut task.data.name);
     let idx = task.data.idx.as_mut().unwrap();
     for pair in [&mut idx.train, &mut idx.test] {
         let path = mirror.join(&pair.labels.file);
@@ -151,6 +146,20 @@ fn smoke_refuses_a_model_taught_shuffled_labels() {
 fn smoke_refuses_a_model_that_always_says_the_same() {
     let refused = smoke_of_a_model_taught(|_| 7);
     assert_eq!(refused.code, Some(43), "{}", refused.stderr);
+}
+
+#[test]
+fn what_was_trained_last_is_served_though_it_never_saw_a_real_picture() {
+    let home = tempfile::tempdir().unwrap();
+    let mut training = xtask(home.path());
+    training.args(["train", "--recipe", "quick", "--data", "synthetic"]);
+    let trained = run(&mut training).success().stdout;
+    let trained = Artifact::open(Path::new(trained.trim_end())).unwrap();
+    assert!(trained.path().starts_with(home.path()), "{}", trained.path().display());
+    let server = Server::by_xtask(home.path(), &[]);
+    let model = server.get("/v1/model").unwrap().json();
+    assert_eq!(model["version"], trained.manifest().model_version.as_str(), "{}", server.log());
+    assert_eq!(model["data"], trained.manifest().data.name);
 }
 
 #[test]

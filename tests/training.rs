@@ -9,7 +9,7 @@ use contract::artifact::Artifact;
 use contract::atomic;
 use e2e::data;
 use e2e::model::{quick, train};
-use e2e::process::{command, run};
+use e2e::process::{command, run, xtask};
 use e2e::repo;
 
 /// Enough steps to be killed in, few enough to be repeated.
@@ -124,7 +124,7 @@ fn without_a_mirror_training_goes_on_with_pictures_that_say_what_they_are() {
     fs_err::write(&task, unreachable).unwrap();
     let out = folder.path().join("artifact");
     let train = |ci: &str| {
-        let mut xtask = command(repo::xtask(), &repo::root());
+        let mut xtask = xtask(folder.path());
         xtask.args(["train", "--recipe", "quick", "--task"]).arg(&task).arg("--out").arg(&out);
         run(xtask.env("CI", ci))
     };
@@ -138,8 +138,10 @@ fn without_a_mirror_training_goes_on_with_pictures_that_say_what_they_are() {
     assert!(trained.stderr.contains("training on synthetic-digits instead"), "{}", trained.stderr);
     let artifact = Artifact::open(&out).unwrap();
     assert_eq!(artifact.manifest().data.name, "synthetic-digits");
-    let card = fs_err::read_to_string(out.join("MODEL_CARD.md")).unwrap();
-    assert!(card.contains("synthetic-digits"), "{card}");
+    for name in artifact.manifest().files.keys().map(String::as_str).chain(["manifest.json"]) {
+        let content = fs_err::read(out.join(name)).unwrap();
+        assert!(!String::from_utf8_lossy(&content).contains("nowhere"), "{name}");
+    }
 }
 
 #[test]

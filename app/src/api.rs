@@ -131,7 +131,7 @@ impl Api {
 
 /// Every address of the service, each request in its envelope.
 pub fn router(service: Arc<Service>) -> impl Endpoint<Output = Response> {
-    let document = document::service(&service.identity.manifest.task.title);
+    let document = document::service(&service.identity.manifest.title());
     let docs = document::page(&document);
     let spec = document.spec();
     let operations = Arc::new(document.into_endpoint());

@@ -55,7 +55,7 @@ impl Identity {
             &self.manifest;
         json!({
             "name": task.name,
-            "title": task.title,
+            "title": self.manifest.title(),
             "version": model_version,
             "digest": model_digest,
             "input": task.input,

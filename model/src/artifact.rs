@@ -13,13 +13,12 @@ use contract::evaluation::{Evaluation, InvalidEvaluation};
 use contract::manifest::{Latency, Manifest, ModelVersion, SCHEMA, SourceRecord, TrainingRecord};
 use contract::prediction::Prediction;
 use contract::task::Task;
-use safetensors::SafeTensorError;
-use safetensors::tensor::{Dtype, TensorView};
-use tch::nn::VarStore;
-use tch::{Kind, TchError, Tensor};
+use tch::TchError;
 
 use crate::classifier::{InferenceError, Module};
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Split};
+use crate::tensors::{self, Tensors, TensorsError};
+use crate::test_set::TestSet;
 use crate::training::Trained;
 use crate::{bench, card, evaluation, plots, trace};
 
@@ -41,9 +40,7 @@ pub enum WriteError {
     #[error("the artifact could not be written")]
     File(#[from] io::Error),
     #[error("the weights could not be written")]
-    Weights(#[from] SafeTensorError),
-    #[error("a weight is not a 32-bit float: `{0}`")]
-    Kind(String),
+    Weights(#[from] TensorsError),
     #[error("the net could not be traced")]
     Trace(#[from] TchError),
     #[error("the traced model does not work; no artifact was written")]
@@ -59,10 +56,13 @@ pub fn write(
     trained: &Trained,
     task: &Task,
     dataset: &Dataset,
+    test: TestSet,
     source: SourceRecord,
     destination: &Destination,
 ) -> Result<PathBuf, WriteError> {
-    let (tensors, weights) = weights(&trained.vars)?;
+    let data = dataset.record(&test);
+    let variables: Tensors = trained.vars.variables().into_iter().collect();
+    let weights = tensors::to_bytes(&variables, None)?;
     let model_digest = Digest::of(&weights);
     let model_version = ModelVersion::of(&model_digest);
     let path = match destination {
@@ -76,7 +76,8 @@ pub fn write(
     folder.record(MODEL)?;
 
     let module = Module::load(&model, task.input, task.classes.len())?;
-    let measured = Measured::of(&module, task, dataset)?;
+    let test = test.open(trained);
+    let measured = Measured::of(&module, task, dataset, &test)?;
     folder.add(EVALUATION, &serde_json::to_vec(&measured.evaluation)?)?;
     let mut metrics = Vec::new();
     for epoch in &trained.epochs {
@@ -89,8 +90,8 @@ pub fn write(
         schema: SCHEMA,
         model_version,
         model_digest,
-        task: task.clone(),
-        data: dataset.record(),
+        task: task.trained_on(&data.name),
+        data,
         training: training_record(trained)?,
         source,
         libtorch: LIBTORCH.to_owned(),
@@ -100,12 +101,12 @@ pub fn write(
             &measured.predictions,
             measured.validation_accuracy,
         ),
-        baseline: evaluation::baseline(task.classes.len(), &dataset.test, &measured.predictions),
+        baseline: evaluation::baseline(task.classes.len(), &test, &measured.predictions),
         latency: latency(&module)?,
-        tensors,
+        tensors: variables.iter().map(|(name, v)| (name.clone(), tensors::shape(v))).collect(),
         files: BTreeMap::new(),
     };
-    draw(&mut folder, trained, dataset, &manifest, &measured.predictions)?;
+    draw(&mut folder, trained, &test, &manifest, &measured)?;
     folder.add(CARD, card::card(&manifest).as_bytes())?;
     manifest.files = folder.files;
     // Not among its own files, so it is written past `add`.
@@ -134,35 +135,6 @@ impl Folder {
     }
 }
 
-type Shapes = BTreeMap<String, Vec<usize>>;
-
-/// The same variables give the same bytes: sorted by name, no metadata.
-fn weights(vars: &VarStore) -> Result<(Shapes, Vec<u8>), WriteError> {
-    let mut tensors = BTreeMap::new();
-    for (name, tensor) in vars.variables() {
-        let shape = tensor.size().into_iter().map(|size| usize::try_from(size).unwrap_or(0));
-        let shape: Vec<usize> = shape.collect();
-        tensors.insert(name.clone(), (shape, bytes(&tensor).ok_or(WriteError::Kind(name))?));
-    }
-    let views = tensors
-        .iter()
-        .map(|(name, (shape, bytes))| {
-            Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?))
-        })
-        .collect::<Result<Vec<_>, SafeTensorError>>()?;
-    let file = safetensors::serialize(views, None)?;
-    Ok((tensors.into_iter().map(|(name, (shape, _))| (name, shape)).collect(), file))
-}
-
-/// Little-endian, row-major; none for a tensor that does not hold `f32`.
-fn bytes(tensor: &Tensor) -> Option<Vec<u8>> {
-    if tensor.kind() != Kind::Float {
-        return None;
-    }
-    let values = Vec::<f32>::try_from(tensor.detach().flatten(0, -1).contiguous()).ok()?;
-    Some(values.into_iter().flat_map(f32::to_le_bytes).collect())
-}
-
 struct Measured {
     evaluation: Evaluation,
     predictions: Vec<Prediction>,
@@ -170,11 +142,16 @@ struct Measured {
 }
 
 impl Measured {
-    fn of(module: &Module, task: &Task, dataset: &Dataset) -> Result<Self, WriteError> {
+    fn of(
+        module: &Module,
+        task: &Task,
+        dataset: &Dataset,
+        test: &Split,
+    ) -> Result<Self, WriteError> {
         let validation = evaluation::predict(&dataset.validation, |i| module.classify(i))?;
-        let predictions = evaluation::predict(&dataset.test, |i| module.classify(i))?;
+        let predictions = evaluation::predict(test, |i| module.classify(i))?;
         let suite = format!("{}/test", dataset.name);
-        let labels = dataset.test.labels();
+        let labels = test.labels();
         Ok(Self {
             evaluation: evaluation::evaluation(suite, task.classes.len(), labels, &predictions)?,
             predictions,
@@ -211,18 +188,22 @@ fn training_record(trained: &Trained) -> Result<TrainingRecord, serde_json::Erro
 fn draw(
     folder: &mut Folder,
     trained: &Trained,
-    dataset: &Dataset,
+    test: &Split,
     manifest: &Manifest,
-    predictions: &[Prediction],
+    measured: &Measured,
 ) -> io::Result<()> {
-    let Manifest { task, metrics, .. } = manifest;
-    let worst = plots::worst(&dataset.test, predictions, WORST_MISTAKES);
+    let Manifest { task, metrics, data, .. } = manifest;
+    let suite = measured.evaluation.suite();
+    let worst = plots::worst(test, &measured.predictions, WORST_MISTAKES);
     let total = metrics.misclassified.len();
     let files = [
-        ("learning-curves.svg", plots::learning_curves(&trained.epochs)),
-        ("confusion.svg", plots::confusion(&task.classes, &metrics.confusion)),
-        ("reliability.svg", plots::reliability(&metrics.reliability, metrics.calibration_error)),
-        ("mistakes.svg", plots::mistakes(&task.classes, &worst, total)),
+        ("learning-curves.svg", plots::learning_curves(&data.name, &trained.epochs)),
+        ("confusion.svg", plots::confusion(suite, &task.classes, &metrics.confusion)),
+        (
+            "reliability.svg",
+            plots::reliability(suite, &metrics.reliability, metrics.calibration_error),
+        ),
+        ("mistakes.svg", plots::mistakes(suite, &task.classes, &worst, total)),
     ];
     files.iter().try_for_each(|(name, svg)| folder.add(name, svg.as_bytes()))
 }

@@ -13,14 +13,14 @@ pub fn card(manifest: &Manifest) -> String {
         card.push_str(&text);
         card.push('\n');
     };
-    line(format!("# {} · {}\n", task.title, manifest.model_version));
+    line(format!("# {} · {}\n", manifest.title(), manifest.model_version));
     line(format!(
         "Classifies {} images into {} classes: {}.\n",
         task.input,
         task.classes.len(),
         task.classes.join(", ")
     ));
-    if is_synthetic(manifest) {
+    if data.is_synthetic() {
         line(format!(
             "> **Trained and tested on generated pictures (`{}`), not on real ones.** The figures below \
              say how well it knows the generator's pictures, not how well it will do on yours.\n",
@@ -101,10 +101,6 @@ pub fn card(manifest: &Manifest) -> String {
         data.name
     ));
     card
-}
-
-fn is_synthetic(manifest: &Manifest) -> bool {
-    manifest.data.name.starts_with("synthetic-")
 }
 
 fn percent(share: f64) -> String {

@@ -1,5 +1,5 @@
-//! [`Dataset`]: the images of a task, parted into what is trained on, what training is judged by, and
-//! the test set, which nothing reads before the model is final.
+//! [`Dataset`]: all that a training sees of a task's images, parted into what is trained on and what
+//! training is judged by. No test image is among them: those come sealed, as a [`TestSet`].
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -12,10 +12,10 @@ use contract::task::{Generator, Task};
 use tch::{Kind, Tensor};
 
 use crate::folders::{self, FolderError};
-
 use crate::idx::{self, IdxError};
 use crate::random::{self, Random};
 use crate::synthetic::{self, Stream};
+use crate::test_set::TestSet;
 
 #[derive(Debug)]
 pub struct Dataset {
@@ -27,7 +27,6 @@ pub struct Dataset {
     pub classes: usize,
     pub train: Split,
     pub validation: Split,
-    pub test: Split,
 }
 
 /// Where the images come from.
@@ -68,7 +67,11 @@ const SYNTHETIC_TEST: usize = 5_000;
 const SYNTHETIC_SEED: u64 = 0;
 
 impl Dataset {
-    pub fn load(task: &Task, source: &Source, holdout: Holdout) -> Result<Self, DatasetError> {
+    pub fn load(
+        task: &Task,
+        source: &Source,
+        holdout: Holdout,
+    ) -> Result<(Self, TestSet), DatasetError> {
         let (name, train, test) = read(task, source)?;
         Self::part(name, task.classes.len(), &train, test, holdout)
     }
@@ -85,30 +88,30 @@ impl Dataset {
         train: &Split,
         test: Split,
         holdout: Holdout,
-    ) -> Result<Self, DatasetError> {
+    ) -> Result<(Self, TestSet), DatasetError> {
         let digest = digest(train, &test);
         let (train_positions, validation_positions) = stratify(train.labels(), classes, holdout);
         if train_positions.is_empty() || validation_positions.is_empty() {
             return Err(DatasetError::TooFew { images: train.len(), share: holdout.share });
         }
-        Ok(Self {
+        let dataset = Self {
             name,
             digest,
             shape: train.shape,
             classes,
             validation: train.select(&validation_positions),
             train: train.select(&train_positions),
-            test,
-        })
+        };
+        Ok((dataset, TestSet::new(test)))
     }
 
-    pub fn record(&self) -> DataRecord {
+    pub fn record(&self, test: &TestSet) -> DataRecord {
         DataRecord {
             name: self.name.clone(),
             digest: self.digest,
             train: self.train.len(),
             validation: self.validation.len(),
-            test: self.test.len(),
+            test: test.len(),
         }
     }
 }
@@ -261,7 +264,8 @@ mod tests {
 
     fn part(train: &Split, share: f64, seed: u64) -> Result<Dataset, DatasetError> {
         let test = numbered(&[0, 1]);
-        Dataset::part("toy".to_owned(), 2, train, test, Holdout { share, seed })
+        let parted = Dataset::part("toy".to_owned(), 2, train, test, Holdout { share, seed })?;
+        Ok(parted.0)
     }
 
     #[test]

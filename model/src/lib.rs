@@ -25,5 +25,7 @@ mod random;
 pub mod recipe;
 pub mod run;
 pub mod synthetic;
+pub mod tensors;
+pub mod test_set;
 pub mod trace;
 pub mod training;

@@ -6,8 +6,8 @@
 //! unlocked and unfinished means interrupted.
 
 mod record;
+mod search;
 
-use std::fs::TryLockError;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 pub use record::{Entry, Record, Recorded, Status};
+pub use search::{Found, Skipped};
 
 use crate::training::{Epoch, Plan};
 
@@ -38,8 +39,15 @@ pub struct Run {
 pub enum RunError {
     #[error("a run record could not be written or read: {0}")]
     File(#[from] io::Error),
-    #[error("`{path}` is not a run record: {source}")]
-    Syntax { path: PathBuf, source: serde_json::Error },
+    #[error(
+        "no run can be resumed, and one may be among those that cannot be read: {}\n\nhint: repair or remove them, or train without `--resume`",
+        list(.0)
+    )]
+    Unreadable(Vec<Skipped>),
+}
+
+fn list(skipped: &[Skipped]) -> String {
+    skipped.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// One point of one metric.
@@ -78,46 +86,6 @@ impl Run {
         let run = Self { folder, record, _lock: lock };
         run.write()?;
         Ok(run)
-    }
-
-    /// The newest unfinished run that would have made the same model, if no process is at it.
-    pub fn resume(runs: &Path, plan: &Plan, data: &DataRecord) -> Result<Option<Self>, RunError> {
-        let entries = match fs_err::read_dir(runs) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        let wanted = Record::new(String::new(), plan, data, Vec::new(), Timestamp::now());
-        let mut found: Vec<(PathBuf, Record)> = Vec::new();
-        for entry in entries {
-            let folder = entry?.path();
-            // Without a record, a run was killed before it began.
-            if folder.join(RECORD).exists() {
-                let record = read(&folder)?;
-                if record.status != Status::Finished && record.makes_the_same_as(&wanted) {
-                    found.push((folder, record));
-                }
-            }
-        }
-        found.sort_by_key(|(folder, record)| (record.start_time, folder.clone()));
-        while let Some((folder, _)) = found.pop() {
-            let lock = File::create(folder.join(LOCK))?;
-            match lock.file().try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => continue,
-                Err(TryLockError::Error(error)) => return Err(error.into()),
-            }
-            // Read again: between reading and locking, its process may have finished it.
-            let mut record = read(&folder)?;
-            if record.status == Status::Finished {
-                continue;
-            }
-            (record.status, record.end_time) = (Status::Running, None);
-            let run = Self { folder, record, _lock: lock };
-            run.write()?;
-            return Ok(Some(run));
-        }
-        Ok(None)
     }
 
     pub fn id(&self) -> &str {
@@ -178,12 +146,6 @@ impl Run {
     }
 }
 
-fn read(folder: &Path) -> Result<Record, RunError> {
-    let path = folder.join(RECORD);
-    serde_json::from_slice(&fs_err::read(&path)?)
-        .map_err(|source| RunError::Syntax { path, source })
-}
-
 fn write_point(
     lines: &mut Vec<u8>,
     key: &str,
@@ -205,7 +167,7 @@ mod tests {
     use super::*;
     use crate::recipe::Recipe;
 
-    fn plan(seed: u64, threads: usize) -> Plan {
+    pub(super) fn plan(seed: u64, threads: usize) -> Plan {
         let recipe = "
 net: { blocks: [{ channels: 4 }] }
 epochs: 1
@@ -222,42 +184,13 @@ schedule: { peak: 0.1 }
         }
     }
 
-    fn data(content: &[u8]) -> DataRecord {
+    pub(super) fn data(content: &[u8]) -> DataRecord {
         let digest = Digest::of(content);
         DataRecord { name: "toy".to_owned(), digest, train: 90, validation: 10, test: 20 }
     }
 
-    fn start(runs: &Path, seed: u64) -> Run {
+    pub(super) fn start(runs: &Path, seed: u64) -> Run {
         Run::start(runs, &plan(seed, 1), &data(b"a"), Vec::new()).unwrap()
-    }
-
-    #[test]
-    fn only_an_unfinished_run_of_the_same_recipe_data_and_seed_is_resumed() {
-        let runs = tempfile::tempdir().unwrap();
-        let resumed = |plan: &Plan, content: &[u8]| {
-            Run::resume(runs.path(), plan, &data(content)).unwrap().map(|run| run.id().to_owned())
-        };
-        assert_eq!(resumed(&plan(0, 1), b"a"), None, "there is none");
-        let mut run = start(runs.path(), 0);
-        let id = run.id().to_owned();
-        assert_eq!(resumed(&plan(0, 1), b"a"), None, "a living process is at it");
-        run.end(Status::Killed).unwrap();
-        drop(run);
-        assert_eq!(resumed(&plan(0, 1), b"a").as_ref(), Some(&id));
-        assert_eq!(resumed(&plan(0, 4), b"a").as_ref(), Some(&id), "threads decide nothing");
-        assert_eq!(resumed(&plan(1, 1), b"a"), None, "another seed");
-        assert_eq!(resumed(&plan(0, 1), b"b"), None, "other data");
-        let run = Run::resume(runs.path(), &plan(0, 1), &data(b"a")).unwrap().unwrap();
-        run.finish(Path::new("artifacts/toy"), Vec::new()).unwrap();
-        assert_eq!(resumed(&plan(0, 1), b"a"), None, "it is finished");
-    }
-
-    #[test]
-    fn of_several_the_newest_is_resumed_and_each_has_a_folder_of_its_own() {
-        let runs = tempfile::tempdir().unwrap();
-        let ids: Vec<String> = (0..3).map(|_| start(runs.path(), 0).id().to_owned()).collect();
-        let run = Run::resume(runs.path(), &plan(0, 1), &data(b"a")).unwrap().unwrap();
-        assert_eq!(Some(&run.id().to_owned()), ids.last(), "{ids:?}");
     }
 
     #[test]

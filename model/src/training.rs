@@ -1,7 +1,7 @@
 //! From a [`Recipe`] and a [`Dataset`] to a trained net, one step at a time.
 //!
 //! What a step does depends on the state before it and on nothing else: a [`Trainer`] restored from a
-//! checkpoint goes on bit for bit like the one that wrote it. The test set is not read here.
+//! checkpoint goes on bit for bit like the one that wrote it.
 
 mod optimiser;
 mod temperature;
@@ -36,7 +36,9 @@ pub struct Plan {
     pub device: Device,
 }
 
+/// Made by [`Trainer::finish`] and by nothing else: whoever shows one has trained.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Trained {
     pub plan: Plan,
     pub net: Net,

@@ -9,6 +9,8 @@ use model::plots;
 use model::training::Epoch;
 use roxmltree::Document;
 
+const SUITE: &str = "toy/test";
+
 /// Parses, checks that nothing has an impossible coordinate, and returns all text.
 #[track_caller]
 fn check(svg: &str) -> String {
@@ -51,11 +53,11 @@ fn epoch(epoch: u32, loss: f64, accuracy: f64) -> Epoch {
 
 #[test]
 fn learning_curves_bear_one_epoch_many_and_none_at_all() {
-    check(&plots::learning_curves(&[]));
-    check(&plots::learning_curves(&[epoch(1, 0.3, 0.9)]));
-    check(&plots::learning_curves(&[epoch(1, 0.0, 1.0), epoch(2, f64::INFINITY, 0.0)]));
+    check(&plots::learning_curves("toy", &[]));
+    check(&plots::learning_curves("toy", &[epoch(1, 0.3, 0.9)]));
+    check(&plots::learning_curves("toy", &[epoch(1, 0.0, 1.0), epoch(2, f64::INFINITY, 0.0)]));
     let many: Vec<Epoch> = (1..=300).map(|i| epoch(i, 1.0 / f64::from(i), 0.9)).collect();
-    let text = check(&plots::learning_curves(&many));
+    let text = check(&plots::learning_curves("toy", &many));
     assert!(text.contains("loss (nats)") && text.contains("error (% of images)"), "{text}");
 }
 
@@ -64,8 +66,8 @@ fn a_confusion_matrix_bears_two_classes_and_a_hundred() {
     for classes in [2, 10, 100] {
         let mut counts = vec![vec![0; classes]; classes];
         counts[0][1] = 123;
-        let text = check(&plots::confusion(&names(classes), &counts));
-        assert!(text.contains("<b> & \"c\"") && text.contains("class 1"), "{text}");
+        let text = check(&plots::confusion(SUITE, &names(classes), &counts));
+        assert!(text.contains("<b> & \"c\"") && text.contains("Confusion on toy/test"), "{text}");
         assert_eq!(classes < 20, text.contains("123"));
     }
 }
@@ -73,10 +75,11 @@ fn a_confusion_matrix_bears_two_classes_and_a_hundred() {
 #[test]
 fn a_reliability_diagram_bears_empty_bins() {
     let empty = ReliabilityBin { count: 0, mean_confidence: 0.0, accuracy: 0.0 };
-    check(&plots::reliability(&[empty; 15], 0.0));
+    check(&plots::reliability(SUITE, &[empty; 15], 0.0));
     let full = ReliabilityBin { count: 9000, mean_confidence: 0.99, accuracy: 0.98 };
-    let text = check(&plots::reliability(&[empty, empty, full], 0.0123));
+    let text = check(&plots::reliability(SUITE, &[empty, empty, full], 0.0123));
     assert!(text.contains("calibration error 1.23 %"), "{text}");
+    assert!(text.contains("Reliability on toy/test"), "{text}");
 }
 
 #[test]
@@ -88,10 +91,10 @@ fn the_worst_mistakes_are_the_most_confident_ones_and_only_mistakes() {
         scores.iter().map(|scores| Scores::new(*scores).unwrap().into()).collect();
     let worst = plots::worst(&split, &predictions, 2);
     assert_eq!(worst.iter().map(|mistake| mistake.position).collect::<Vec<_>>(), [1, 3]);
-    let text = check(&plots::mistakes(&names(2), &worst, 3));
-    assert!(text.contains("The 2 worst of 3 mistakes"), "{text}");
+    let text = check(&plots::mistakes(SUITE, &names(2), &worst, 3));
+    assert!(text.contains("The 2 worst of 3 mistakes on toy/test"), "{text}");
     assert!(text.contains("90 %  #1"), "{text}");
-    assert!(check(&plots::mistakes(&names(2), &[], 0)).contains("No mistakes"));
+    assert!(check(&plots::mistakes(SUITE, &names(2), &[], 0)).contains("No mistakes"));
 }
 
 #[test]

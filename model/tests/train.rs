@@ -167,6 +167,22 @@ fn a_training_that_diverges_leaves_no_model() {
     assert_eq!(record(&only_run(folder.path()))["status"], "FAILED");
 }
 
+#[test]
+fn a_record_that_cannot_be_read_may_be_the_one_to_resume_so_it_is_named() {
+    let folder = workplace();
+    fs_err::create_dir_all(folder.path().join("runs/cut")).unwrap();
+    fs_err::write(folder.path().join("runs/cut/run.json"), "{\"schema\": 1,").unwrap();
+    fs_err::write(folder.path().join("runs/notes"), "").unwrap();
+    let stderr = failure(&trainer(folder.path(), &["--resume"]).output().unwrap());
+    assert!(stderr.contains("`runs/cut`: `run.json` is not a run record"), "{stderr}");
+    assert!(stderr.contains("hint: ") && !stderr.contains("runs/notes"), "{stderr}");
+    fs_err::remove_dir_all(folder.path().join("runs/cut")).unwrap();
+    let started = trainer(folder.path(), &["--resume"]).output().unwrap();
+    artifact(folder.path(), &started);
+    let stderr = String::from_utf8_lossy(&started.stderr);
+    assert!(stderr.contains("skipped `runs/notes`: not a folder"), "{stderr}");
+}
+
 /// Until the trainer reports an epoch, with ever so many to go.
 fn wait_for_an_epoch(child: &mut Child) {
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();

@@ -52,7 +52,6 @@ fn dataset() -> Arc<Dataset> {
         classes: 10,
         train: split(Stream::Train, 1000),
         validation: split(Stream::Test, 300),
-        test: split(Stream::Probes, 10),
     })
 }
 

@@ -15,7 +15,7 @@ pub fn task() -> Task {
 
 /// Where `cargo xtask data fetch` puts the files.
 pub fn folder(task: &Task) -> PathBuf {
-    repo::root().join("model/data").join(&task.data.name)
+    repo::home().join("model/data").join(&task.data.name)
 }
 
 /// Test images with their labels, in the file's order.

@@ -6,7 +6,7 @@ use contract::artifact::Artifact;
 use contract::digest::Digest;
 
 use crate::data;
-use crate::process::{command, run};
+use crate::process::{run, xtask};
 use crate::repo;
 
 /// The shipped task, `quick` recipe, seed 0.
@@ -19,15 +19,18 @@ pub fn quick() -> Artifact {
     let lock = fs_err::File::create(repo::scratch().join("quick.lock")).expect("a lock file");
     lock.file().lock().expect("a lock");
     if !folder.exists() {
-        train(&folder, &["--recipe", "quick", "--data", &data::task().data.name]);
+        let task = data::task();
+        let mirror = data::folder(&task);
+        let mirror = mirror.to_str().expect("the checkout's path is text");
+        train(&folder, &["--recipe", "quick", "--data", &task.data.name, "--mirror", mirror]);
     }
     Artifact::open(&folder).expect("the artifact is whole")
 }
 
-/// `cargo xtask train` into `out`; what it printed on stdout.
+/// `cargo xtask train` into `out`, all else that it makes beside it; what it printed on stdout.
 #[track_caller]
 pub fn train(out: &Path, args: &[&str]) -> PathBuf {
-    let mut xtask = command(repo::xtask(), &repo::root());
+    let mut xtask = xtask(out.parent().expect("an artifact lies in a folder"));
     xtask.arg("train").arg("--out").arg(out).args(args);
     let printed = run(&mut xtask).success().stdout;
     PathBuf::from(printed.trim_end())

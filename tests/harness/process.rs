@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 
+use crate::repo;
+
 /// What a program that ended left behind.
 #[derive(Debug)]
 pub struct Ended {
@@ -27,6 +29,13 @@ pub fn command(program: impl AsRef<OsStr>, dir: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(dir);
     command
+}
+
+/// `cargo xtask` in the checkout, keeping what it makes in `home`.
+pub fn xtask(home: &Path) -> Command {
+    let mut xtask = command(repo::xtask(), &repo::root());
+    xtask.env("XTASK_HOME", home);
+    xtask
 }
 
 /// Runs to the end.

@@ -21,6 +21,11 @@ pub fn xtask() -> PathBuf {
     built(target().join("debug/xtask"))
 }
 
+/// Where `cargo xtask test` keeps the data: the checkout, unless its user said otherwise.
+pub fn home() -> PathBuf {
+    std::env::var_os("XTASK_HOME").map_or_else(root, PathBuf::from)
+}
+
 /// For what tests make and may keep, beside the build.
 pub fn scratch() -> PathBuf {
     let folder = target().join("e2e");

@@ -2,11 +2,11 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::http::{Http, Reply};
-use crate::process::command;
+use crate::process::{command, xtask};
 use crate::repo;
 
 pub struct Server {
@@ -17,46 +17,61 @@ pub struct Server {
     _folder: tempfile::TempDir,
 }
 
-/// Loading libtorch on a busy machine takes seconds at most; nothing here is a timed test.
-const PATIENCE: Duration = Duration::from_mins(1);
+/// Loading libtorch on a busy machine takes seconds at most, training before serving minutes; nothing
+/// here is a timed test.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 impl Server {
     /// Starts `mnist-api serve` on a free port and waits until it is ready.
     #[track_caller]
     pub fn start(artifact: &Path, args: &[&str]) -> Self {
-        let mut server = Self::launch(artifact, args);
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = server.child.try_wait().expect("a child can be waited for") {
-                panic!("the service ended with {status}:\n{}", server.log());
-            }
-            if server.get("/readyz").is_ok_and(|reply| reply.status == 200) {
-                return server;
-            }
-            assert!(Instant::now() < deadline, "not ready in time:\n{}", server.log());
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        Self::launch(artifact, args).ready()
     }
 
     /// Starts it and does not wait.
     pub fn launch(artifact: &Path, args: &[&str]) -> Self {
         let port = free_port();
+        let mut service = command(repo::release_binary("mnist-api"), &repo::root());
+        service.args(["serve", "--listen", &format!("127.0.0.1:{port}")]);
+        service.env("DRAIN_PAUSE", "0s").arg("--model-dir").arg(artifact).args(args);
+        Self::spawn(service, port)
+    }
+
+    /// `cargo xtask serve` on a free port, until it is ready.
+    #[track_caller]
+    pub fn by_xtask(home: &Path, args: &[&str]) -> Self {
+        let port = free_port();
+        let mut xtask = xtask(home);
+        xtask.args(["serve", "--port", &port.to_string()]).args(args);
+        Self::spawn(xtask, port).ready()
+    }
+
+    fn spawn(mut command: Command, port: u16) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let log = folder.path().join("log");
         let file = fs_err::File::create(&log).expect("a log file").into_parts().0;
-        let child = command(repo::release_binary("mnist-api"), &repo::root())
-            .arg("serve")
-            .args(["--listen", &format!("127.0.0.1:{port}")])
-            .env("DRAIN_PAUSE", "0s")
-            .arg("--model-dir")
-            .arg(artifact)
-            .args(args)
+        let child = command
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("a second handle"))
             .stderr(file)
             .spawn()
             .expect("the service starts");
         Self { child, port, log, _folder: folder }
+    }
+
+    #[track_caller]
+    fn ready(mut self) -> Self {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
+                panic!("the service ended with {status}:\n{}", self.log());
+            }
+            if self.get("/readyz").is_ok_and(|reply| reply.status == 200) {
+                return self;
+            }
+            assert!(Instant::now() < deadline, "not ready in time:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     pub fn url(&self, path: &str) -> String {

@@ -1,5 +1,7 @@
 //! Every command, in one enum.
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand};
 
 use crate::deliver::{
@@ -14,8 +16,21 @@ use crate::train::{data, probes, training};
 #[command(name = "cargo xtask", bin_name = "cargo xtask", about, help_template = HELP)]
 /// Ship a machine-learning model with Git as the only control plane
 pub(crate) struct Cli {
+    /// Keep data, artifacts and run records here [default: the checkout]
+    #[arg(long, env = "XTASK_HOME", global = true, value_name = "DIR")]
+    home: Option<PathBuf>,
     #[command(subcommand)]
-    pub(crate) command: Command,
+    command: Command,
+}
+
+impl Cli {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        let mut repo = Repo::here();
+        if let Some(home) = self.home {
+            repo = repo.with_home(&home)?;
+        }
+        self.command.run(&repo)
+    }
 }
 
 /// clap lists commands in one run; four questions bring people here. A test keeps this complete.
@@ -94,7 +109,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    pub(crate) fn run(self, repo: &Repo) -> anyhow::Result<()> {
+    fn run(self, repo: &Repo) -> anyhow::Result<()> {
         match self {
             Self::Demo(args) => args.run(repo),
             Self::Serve(args) => args.run(repo),

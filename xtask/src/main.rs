@@ -22,7 +22,7 @@ mod tools;
 mod train;
 
 fn main() -> ExitCode {
-    match cli::Cli::parse().command.run(&repo::Repo::here()) {
+    match cli::Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => report::failure(&error),
     }

@@ -9,6 +9,8 @@ use crate::report::WithHint;
 
 pub(crate) struct Repo {
     root: PathBuf,
+    /// Of what commands make and Git does not keep.
+    home: PathBuf,
 }
 
 impl Repo {
@@ -18,13 +20,27 @@ impl Repo {
         let around = std::env::current_dir().ok().and_then(|dir| {
             dir.ancestors().find(|dir| dir.join("xtask/Cargo.toml").is_file()).map(Path::to_owned)
         });
-        Self {
-            root: around.unwrap_or_else(|| built_from.parent().unwrap_or(built_from).to_owned()),
-        }
+        let root = around.unwrap_or_else(|| built_from.parent().unwrap_or(built_from).to_owned());
+        Self::at(&root)
+    }
+
+    pub(crate) fn at(root: &Path) -> Self {
+        Self { root: root.to_owned(), home: root.to_owned() }
+    }
+
+    pub(crate) fn with_home(self, home: &Path) -> anyhow::Result<Self> {
+        // Programs are started in folders of their own.
+        let home =
+            std::path::absolute(home).with_context(|| format!("`{}` as a home", home.display()))?;
+        Ok(Self { home, ..self })
     }
 
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    pub(crate) fn home(&self) -> &Path {
+        &self.home
     }
 
     pub(crate) fn path(&self, relative: &str) -> PathBuf {
@@ -42,11 +58,11 @@ impl Repo {
 
     /// Files of the data set `name`, not in Git.
     pub(crate) fn data(&self, name: &str) -> PathBuf {
-        self.path("model/data").join(name)
+        self.home.join("model/data").join(name)
     }
 
     pub(crate) fn artifacts(&self) -> PathBuf {
-        self.path("artifacts")
+        self.home.join("artifacts")
     }
 
     /// Link to the artifact trained last.
@@ -55,7 +71,7 @@ impl Repo {
     }
 
     pub(crate) fn runs(&self) -> PathBuf {
-        self.path("runs")
+        self.home.join("runs")
     }
 
     /// What may ship.

@@ -1,5 +1,5 @@
 //! The OpenAPI document and the page that shows it. Both are the same whichever model is loaded, but
-//! for the title; `app/openapi.json` is the reviewed copy, and a test compares.
+//! for the title; `app/openapi.json` is the reviewed copy, and `cargo xtask check` compares.
 
 use poem_openapi::{ExtraHeader, OpenApiService};
 use protocol::problem::Code;

@@ -103,13 +103,29 @@ pub(crate) fn service(
     args: &[&str],
     classify: impl FnMut(&[Image]) -> Result<Vec<Scores>, String> + Send + 'static,
 ) -> Arc<Service> {
+    service_of(manifest("weights"), args, classify)
+}
+
+fn service_of(
+    manifest: Manifest,
+    args: &[&str],
+    classify: impl FnMut(&[Image]) -> Result<Vec<Scores>, String> + Send + 'static,
+) -> Arc<Service> {
     let dropped = IntCounter::new("log_lines_dropped_total", "none here").unwrap();
-    Arc::new(Service::start(&config(args), manifest("weights"), classify, dropped).unwrap())
+    Arc::new(Service::start(&config(args), manifest, classify, dropped).unwrap())
 }
 
 /// A warm service in process.
 pub(crate) async fn client(args: &[&str]) -> TestClient<impl Endpoint<Output = Response>> {
-    let service = service(args, classify);
+    warm(service(args, classify)).await
+}
+
+/// A warm service in process, of a model of its own.
+pub(crate) async fn client_of(manifest: Manifest) -> TestClient<impl Endpoint<Output = Response>> {
+    warm(service_of(manifest, &[], classify)).await
+}
+
+async fn warm(service: Arc<Service>) -> TestClient<impl Endpoint<Output = Response>> {
     service.warm_up().await.unwrap();
     TestClient::new(api::router(service))
 }

@@ -87,6 +87,17 @@ pub struct Manifest {
     pub files: BTreeMap<String, Digest>,
 }
 
+impl Manifest {
+    /// The task's title for people, who are told if the model never saw a real picture.
+    pub fn title(&self) -> String {
+        if self.data.is_synthetic() {
+            format!("{} ({})", self.task.title, self.data.name)
+        } else {
+            self.task.title.clone()
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataRecord {
@@ -97,6 +108,13 @@ pub struct DataRecord {
     pub train: usize,
     pub validation: usize,
     pub test: usize,
+}
+
+impl DataRecord {
+    /// Made by a generator; no other data may be called so.
+    pub fn is_synthetic(&self) -> bool {
+        self.name.starts_with("synthetic-")
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -151,6 +151,17 @@ impl Task {
         if mistakes.is_empty() { Ok(task) } else { Err(InvalidTask::Values(mistakes)) }
     }
 
+    /// As the manifest of a model records it that was trained on `data`: nothing in it names any other.
+    #[must_use]
+    pub fn trained_on(&self, data: &str) -> Self {
+        let mut task = self.clone();
+        if data != task.data.name {
+            let synthetic = task.data.synthetic;
+            task.data = DataSource { name: data.to_owned(), idx: None, folders: None, synthetic };
+        }
+        task
+    }
+
     /// What a value that parsed may still get wrong. Also asked of a manifest's task.
     pub fn mistakes(&self) -> Vec<String> {
         let mut mistakes = Vec::new();
@@ -165,8 +176,9 @@ impl Task {
                 format!("{field}: `{name}` must be lower-case letters, digits and `-`"),
             );
         }
+        let generated = self.data.is_generated() && self.data.has_the_name_of_its_generator();
         demand(
-            !self.data.name.starts_with("synthetic"),
+            generated || !self.data.name.starts_with("synthetic"),
             format!("data.name: `{}` is reserved for generated data", self.data.name),
         );
         let Shape { height, width, channels } = self.input;
@@ -244,6 +256,15 @@ impl Task {
 }
 
 impl DataSource {
+    /// There is nothing but what the generator draws.
+    pub fn is_generated(&self) -> bool {
+        self.idx.is_none() && self.folders.is_none()
+    }
+
+    fn has_the_name_of_its_generator(&self) -> bool {
+        self.synthetic.is_some_and(|generator| generator.data_name() == self.name)
+    }
+
     /// Everything to be fetched, in a stable order; empty where nothing is.
     pub fn files(&self) -> Vec<&RemoteFile> {
         self.idx
@@ -300,6 +321,37 @@ data: { name: shapes, synthetic: shapes }
     fn an_unknown_field_is_named_with_its_line() {
         let error = Task::from_yaml(&SHAPES.replace("title", "titel")).unwrap_err().to_string();
         assert!(error.contains("titel") && error.contains("line 3"), "{error}");
+    }
+
+    #[test]
+    fn a_task_trained_on_generated_pictures_names_no_other_data() {
+        let real = SHAPES.replace(
+            "{ name: shapes, synthetic: shapes }",
+            "{ name: photos, folders: { train: photos/train, test: photos/test }, synthetic: shapes }",
+        );
+        let task = Task::from_yaml(&real).unwrap();
+        assert_eq!(task.trained_on("photos"), task);
+        let generated = task.trained_on("synthetic-shapes");
+        assert_eq!(generated.mistakes(), Vec::<String>::new());
+        assert_eq!(generated.trained_on("synthetic-shapes"), generated);
+        let json = serde_json::to_string(&generated).unwrap();
+        assert!(json.contains("synthetic-shapes") && !json.contains("photos"), "{json}");
+    }
+
+    #[test]
+    fn only_generated_data_may_be_called_synthetic() {
+        let named = |data: &str| {
+            Task::from_yaml(&SHAPES.replace("{ name: shapes, synthetic: shapes }", data))
+        };
+        named("{ name: synthetic-shapes, synthetic: shapes }").unwrap();
+        for data in [
+            "{ name: synthetic-digits, synthetic: shapes }",
+            "{ name: synthetic-shapes, synthetic: shapes, folders: { train: a, test: b } }",
+            "{ name: synthetic-shapes, folders: { train: a, test: b } }",
+        ] {
+            let error = named(data).unwrap_err().to_string();
+            assert!(error.contains("is reserved for generated data"), "{error}");
+        }
     }
 
     #[test]

@@ -62,7 +62,11 @@ impl Args {
                 (pictures, format!("drawn as {}, seed {}", generator.data_name(), self.seed))
             }
             From::Test => {
-                let source = self.data_dir.map_or(Source::Folders, Source::Idx);
+                let source = match self.data_dir {
+                    Some(folder) => Source::Idx(folder),
+                    None if task.data.is_generated() => Source::Synthetic,
+                    None => Source::Folders,
+                };
                 let (name, test) = Dataset::load_test(&task, &source)?;
                 let pictures = probes::choose(&task, &test, self.count, self.seed)?;
                 (pictures, format!("test images of {name}, chosen with seed {}", self.seed))

@@ -11,11 +11,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 use clap::ValueEnum;
 use contract::artifact::Artifact;
-use contract::manifest::{Manifest, SourceRecord};
+use contract::manifest::{DataRecord, Manifest, SourceRecord};
 use model::artifact::{self, Destination};
 use model::checkpoint::Checkpoint;
 use model::dataset::{Dataset, Holdout};
-use model::run::{Entry, Recorded, Run, Status};
+use model::run::{Entry, Found, Recorded, Run, Status};
+use model::test_set::TestSet;
 use model::training::{Trained, Trainer};
 
 use progress::Progress;
@@ -96,10 +97,10 @@ impl Args {
 fn train(settings: &Settings, stop: &AtomicBool) -> anyhow::Result<PathBuf> {
     let Settings { task, plan, .. } = settings;
     let holdout = Holdout { share: plan.recipe.validation, seed: plan.seed };
-    let dataset = Arc::new(Dataset::load(task, &settings.source, holdout)?);
+    let (dataset, test) = Dataset::load(task, &settings.source, holdout)?;
     let progress = Progress::of(&dataset, plan);
-    let mut run = open_run(settings, &dataset, &progress)?;
-    let outcome = train_in(&run, settings, &dataset, stop, &progress);
+    let mut run = open_run(settings, &dataset.record(&test), &progress)?;
+    let outcome = train_in(&run, settings, dataset, test, stop, &progress);
     match outcome {
         Ok(path) => {
             let manifest = Artifact::open(&path)?.manifest().clone();
@@ -115,26 +116,31 @@ fn train(settings: &Settings, stop: &AtomicBool) -> anyhow::Result<PathBuf> {
     }
 }
 
-fn open_run(settings: &Settings, dataset: &Dataset, progress: &Progress) -> anyhow::Result<Run> {
-    let record = dataset.record();
+fn open_run(settings: &Settings, data: &DataRecord, progress: &Progress) -> anyhow::Result<Run> {
     if settings.resume {
-        if let Some(run) = Run::resume(&settings.runs, &settings.plan, &record)? {
+        let Found { run, skipped } = Run::resume(&settings.runs, &settings.plan, data)?;
+        for skipped in skipped {
+            progress.say(format_args!("skipped {skipped}"));
+        }
+        if let Some(run) = run {
             progress.say(format_args!("resuming {}", run.folder().display()));
             return Ok(run);
         }
         progress.say(format_args!("nothing to resume: starting"));
     }
-    Ok(Run::start(&settings.runs, &settings.plan, &record, tags(&settings.revision))?)
+    Ok(Run::start(&settings.runs, &settings.plan, data, tags(&settings.revision))?)
 }
 
 fn train_in(
     run: &Run,
     settings: &Settings,
-    dataset: &Arc<Dataset>,
+    dataset: Dataset,
+    test: TestSet,
     stop: &AtomicBool,
     progress: &Progress,
 ) -> anyhow::Result<PathBuf> {
-    let mut trainer = Trainer::new(settings.plan.clone(), Arc::clone(dataset))?;
+    let dataset = Arc::new(dataset);
+    let mut trainer = Trainer::new(settings.plan.clone(), Arc::clone(&dataset))?;
     if let Some(checkpoint) = Checkpoint::read(&run.checkpoint())? {
         trainer.restore(&checkpoint)?;
     }
@@ -156,7 +162,7 @@ fn train_in(
     }
     progress.trained();
     let result = trainer.finish();
-    let path = write_artifact(&result, settings, dataset)?;
+    let path = write_artifact(&result, settings, &dataset, test)?;
     let metrics = Artifact::open(&path)?.manifest().metrics.clone();
     let finals = [
         ("test/accuracy", metrics.accuracy),
@@ -171,9 +177,11 @@ fn write_artifact(
     trained: &Trained,
     settings: &Settings,
     dataset: &Dataset,
+    test: TestSet,
 ) -> anyhow::Result<PathBuf> {
+    let Settings { task, destination, .. } = settings;
     let source = settings.revision.clone();
-    let path = artifact::write(trained, &settings.task, dataset, source, &settings.destination)?;
+    let path = artifact::write(trained, task, dataset, test, source, destination)?;
     if let Destination::Within(artifacts) = &settings.destination {
         point_latest(artifacts, &path).with_context(|| {
             format!("moving `{}` to the new artifact", artifacts.join(LATEST).display())

@@ -3,8 +3,8 @@
 use super::svg::{Anchor, Svg};
 use super::{FAINT, INK};
 
-/// `counts` is `[actual][predicted]`.
-pub fn confusion(names: &[String], counts: &[Vec<u64>]) -> String {
+/// `counts` is `[actual][predicted]`, of the images of `suite`.
+pub fn confusion(suite: &str, names: &[String], counts: &[Vec<u64>]) -> String {
     let classes = counts.len().max(1);
     let cell = (520.0 / classes as f64).clamp(6.0, 46.0);
     let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).min(24) as f64;
@@ -13,7 +13,7 @@ pub fn confusion(names: &[String], counts: &[Vec<u64>]) -> String {
     let upright = longest <= 6.0 && cell >= 40.0;
     let (left, top) = (margin + 10.0, if upright { 60.0 } else { margin + 50.0 });
     let mut svg = Svg::new((left + extent + 20.0).max(360.0), top + extent + 36.0);
-    svg.title((20.0, 26.0), "Confusion on the test images");
+    svg.title((20.0, 26.0), &format!("Confusion on {suite}"));
     svg.note((20.0, 44.0), Anchor::Start, "rows: actual, columns: predicted");
 
     let off_diagonal = |(row, line): (usize, &Vec<u64>)| {

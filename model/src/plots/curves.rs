@@ -4,9 +4,9 @@ use super::svg::{Anchor, Panel, Svg};
 use super::{BLUE, ORANGE};
 use crate::training::Epoch;
 
-pub fn learning_curves(epochs: &[Epoch]) -> String {
+pub fn learning_curves(data: &str, epochs: &[Epoch]) -> String {
     let mut svg = Svg::new(820.0, 330.0);
-    svg.title((20.0, 26.0), "Learning curves");
+    svg.title((20.0, 26.0), &format!("Learning curves on {data}"));
     svg.rect((560.0, 17.0), (14.0, 4.0), BLUE);
     svg.text((580.0, 23.0), Anchor::Start, "training, augmented");
     svg.rect((710.0, 17.0), (14.0, 4.0), ORANGE);

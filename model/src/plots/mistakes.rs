@@ -48,14 +48,14 @@ const COLUMNS: usize = 9;
 const TILE: (f64, f64) = (92.0, 122.0);
 const SIDE: f64 = 76.0;
 
-pub fn mistakes(names: &[String], mistakes: &[Mistake], total: usize) -> String {
+pub fn mistakes(suite: &str, names: &[String], mistakes: &[Mistake], total: usize) -> String {
     let rows = mistakes.len().div_ceil(COLUMNS).max(1) as f64;
     let mut svg = Svg::new(32.0 + COLUMNS as f64 * TILE.0, 62.0 + rows * TILE.1);
     let title = match total {
-        0 => "No mistakes on the test images".to_owned(),
-        1 => "The one mistake on the test images".to_owned(),
-        _ if mistakes.len() == total => format!("All {total} mistakes on the test images"),
-        _ => format!("The {} worst of {total} mistakes on the test images", mistakes.len()),
+        0 => format!("No mistakes on {suite}"),
+        1 => format!("The one mistake on {suite}"),
+        _ if mistakes.len() == total => format!("All {total} mistakes on {suite}"),
+        _ => format!("The {} worst of {total} mistakes on {suite}", mistakes.len()),
     };
     svg.title((20.0, 26.0), &title);
     if total > 0 {

@@ -5,9 +5,9 @@ use contract::manifest::ReliabilityBin;
 use super::svg::{Anchor, Panel, Svg};
 use super::{BLUE, FAINT, ORANGE};
 
-pub fn reliability(bins: &[ReliabilityBin], calibration_error: f64) -> String {
+pub fn reliability(suite: &str, bins: &[ReliabilityBin], calibration_error: f64) -> String {
     let mut svg = Svg::new(460.0, 560.0);
-    svg.title((20.0, 26.0), "Reliability on the test images");
+    svg.title((20.0, 26.0), &format!("Reliability on {suite}"));
     let error = format!("calibration error {:.2} %", 100.0 * calibration_error);
     svg.text((430.0, 26.0), Anchor::End, &error);
 

@@ -31,7 +31,7 @@ pub struct Record {
 }
 
 /// Raised when a reader of the previous number could misread a record.
-const SCHEMA: u32 = 1;
+pub(super) const SCHEMA: u32 = 1;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]

@@ -92,6 +92,19 @@ fn probes_are_written_with_a_sheet_to_look_at() {
 }
 
 #[test]
+fn probes_cut_from_generated_test_images_say_so() {
+    let task = task_file();
+    let generated =
+        TASK.replace("folders: { train: toy-photos/train, test: toy-photos/test }, ", "");
+    fs_err::write(task.path(), generated).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("probes.json");
+    stdout(model(["probes", "--from", "test"], &[("--task", task.path()), ("--out", &out)]));
+    let (probes, _) = Probes::from_json(&fs_err::read(&out).unwrap()).unwrap();
+    assert_eq!(probes.origin, "test images of synthetic-digits, chosen with seed 0");
+}
+
+#[test]
 fn a_spoiled_artifact_is_refused_on_stderr_alone() {
     let (_folder, path) = copy();
     fs_err::remove_file(path.join("model.pt")).unwrap();

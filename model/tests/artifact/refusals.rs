@@ -114,6 +114,7 @@ fn a_model_for_other_images_or_classes_is_refused() {
     check(
         |json| {
             json["task"]["data"].as_object_mut().unwrap().remove("synthetic");
+            json["task"]["data"]["name"] = "photos".into();
             json["task"]["data"]["folders"] = serde_json::json!({ "train": "a", "test": "b" });
             json["task"]["classes"].as_array_mut().unwrap().pop();
         },

@@ -6,8 +6,9 @@ use contract::manifest::SourceRecord;
 use contract::prediction::{Prediction, Scores};
 use model::artifact::{Destination, write};
 use model::classifier::Classifier;
+use model::test_set::TestSet;
 
-use crate::toy::{artifact, dataset, task, test_images, train};
+use crate::toy::{artifact, dataset, task, test_images, test_split, train};
 
 fn assert_close(a: &[Scores], b: &[Scores]) {
     assert_eq!(a.len(), b.len());
@@ -57,10 +58,11 @@ fn the_traced_model_is_the_trained_net() {
     let folder = tempfile::tempdir().unwrap();
     let source = SourceRecord { git_revision: None, dirty: false };
     let destination = Destination::Folder(folder.path().join("here"));
-    let path = write(&trained, &task(), &dataset, source, &destination).unwrap();
+    let test = TestSet::new(test_split());
+    let path = write(&trained, &task(), &dataset, test, source, &destination).unwrap();
     let scores = Classifier::open(&path).unwrap().classify(&test_images(100)).unwrap();
     let pixels = model::net::normalise(
-        &dataset.test.pixels_tensor().narrow(0, 0, 100),
+        &test_split().pixels_tensor().narrow(0, 0, 100),
         &task().normalisation,
     );
     let expected = trained.net.forward_t(&pixels, false).softmax(-1, tch::Kind::Float);

@@ -11,6 +11,7 @@ use model::artifact::{Destination, write};
 use model::dataset::{Dataset, Split};
 use model::recipe::Recipe;
 use model::synthetic::{self, Stream};
+use model::test_set::TestSet;
 use model::training::{Plan, Trained, Trainer};
 use tempfile::TempDir;
 
@@ -21,7 +22,7 @@ input: { height: 28, width: 28, channels: 1 }
 classes: [zero, one, two, three, four, five, six, seven, eight, nine]
 normalisation: { mean: [0.13], std: [0.31] }
 picture: centred-ink
-data: { name: toy, synthetic: digits }
+data: { name: toy-photos, folders: { train: toy-photos/train, test: toy-photos/test }, synthetic: digits }
 ";
 
 pub(crate) const RECIPE: &str = "
@@ -42,16 +43,19 @@ pub(crate) fn split(stream: Stream, count: usize) -> Split {
     Split::new(shape, pictures.pixels, labels)
 }
 
+pub(crate) fn test_split() -> Split {
+    split(Stream::Test, 500)
+}
+
 pub(crate) fn dataset() -> Arc<Dataset> {
-    let (train, test) = (split(Stream::Train, 3000), split(Stream::Test, 500));
+    let (train, test) = (split(Stream::Train, 3000), test_split());
     Arc::new(Dataset {
         name: "synthetic-digits".to_owned(),
         digest: Digest::of(test.pixels()),
         shape: train.shape(),
         classes: 10,
-        validation: test.clone(),
+        validation: test,
         train,
-        test,
     })
 }
 
@@ -76,7 +80,8 @@ pub(crate) fn write_to(folder: &Path, seed: u64) -> PathBuf {
     let trained = train(&dataset, seed);
     let source = SourceRecord { git_revision: None, dirty: false };
     let destination = Destination::Within(folder.to_owned());
-    write(&trained, &task(), &dataset, source, &destination).unwrap()
+    let test = TestSet::new(test_split());
+    write(&trained, &task(), &dataset, test, source, &destination).unwrap()
 }
 
 /// Trained once for all tests; never changed by one.

@@ -1,13 +1,13 @@
 //! A folder appears whole or not at all, and the same training gives the same model.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use contract::atomic::is_partial;
 use contract::manifest::SourceRecord;
 use model::artifact::{Destination, write};
 use model::classifier::Classifier;
 use model::dataset::Split;
+use model::test_set::TestSet;
 
 use crate::toy::{artifact, dataset, task, train, write_to};
 
@@ -20,15 +20,31 @@ fn the_same_seed_gives_the_same_model_and_another_seed_another() {
 }
 
 #[test]
+fn a_model_of_generated_pictures_names_no_other_data_anywhere() {
+    let other = task().data.name;
+    for entry in fs_err::read_dir(artifact()).unwrap() {
+        let path = entry.unwrap().path();
+        let content = String::from_utf8_lossy(&fs_err::read(&path).unwrap()).into_owned();
+        assert!(!content.contains(&other), "{} names {other}", path.display());
+        let named = content.contains("synthetic-digits");
+        let of_data = ["manifest.json", "MODEL_CARD.md", "evaluation.json"];
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert!(named || !(of_data.contains(&name) || name.contains(".svg")), "{name}");
+    }
+    let card = fs_err::read_to_string(artifact().join("MODEL_CARD.md")).unwrap();
+    assert!(card.starts_with("# A toy (synthetic-digits) · "), "{card}");
+}
+
+#[test]
 fn a_writer_that_fails_half_way_leaves_nothing_that_looks_whole() {
     let folder = tempfile::tempdir().unwrap();
-    let trained = train(&dataset(), 0);
-    let mut dataset = Arc::into_inner(dataset()).unwrap();
+    let dataset = dataset();
+    let trained = train(&dataset, 0);
     // Found only after the model was written: an evaluation of no images is none.
-    dataset.test = Split::new(dataset.shape, Vec::new(), Vec::new());
+    let none = TestSet::new(Split::new(dataset.shape, Vec::new(), Vec::new()));
     let source = SourceRecord { git_revision: None, dirty: false };
     let destination = Destination::Within(folder.path().to_owned());
-    write(&trained, &task(), &dataset, source, &destination).unwrap_err();
+    write(&trained, &task(), &dataset, none, source, &destination).unwrap_err();
     let left = fs_err::read_dir(folder.path()).unwrap().count();
     assert_eq!(left, 0);
 }

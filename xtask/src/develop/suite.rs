@@ -72,18 +72,29 @@ pub(crate) fn light(repo: &Repo) -> [Tier; 2] {
     ]
 }
 
-/// Lints of the packages that need libtorch.
-pub(crate) fn libtorch_lint(repo: &Repo) -> Tier {
-    Tier {
-        name: "lint libtorch",
-        needs: &[Requirement::Libtorch],
-        commands: vec![
-            cargo::cargo(repo)
-                .args(["clippy", "--quiet", "--release", "--locked", "--all-targets"])
-                .args(packages(&LIBTORCH_PACKAGES))
-                .args(["--", "--deny", "warnings"]),
-        ],
-    }
+/// Checks that need libtorch: lints of the packages that do, and what only the built service can print.
+pub(crate) fn libtorch_checks(repo: &Repo) -> [Tier; 2] {
+    let cargo = || cargo::cargo(repo);
+    [
+        Tier {
+            name: "lint libtorch",
+            needs: &[Requirement::Libtorch],
+            commands: vec![
+                cargo()
+                    .args(["clippy", "--quiet", "--release", "--locked", "--all-targets"])
+                    .args(packages(&LIBTORCH_PACKAGES))
+                    .args(["--", "--deny", "warnings"]),
+            ],
+        },
+        Tier {
+            name: "generated",
+            needs: &[Requirement::Libtorch],
+            commands: vec![
+                cargo().args(["build", "--quiet", "--release", "--locked", "--package", "app"]),
+                e2e(repo, "generated"),
+            ],
+        },
+    ]
 }
 
 /// Everything that trains, serves, or drives another program that does.
@@ -129,6 +140,7 @@ fn e2e(repo: &Repo, test: &str) -> Cmd {
     cargo::cargo(repo)
         .args(["test", "--quiet", "--locked", "--package", "e2e", "--test", test])
         .env("E2E_PYTHON", Requirement::python())
+        .env("XTASK_HOME", repo.home())
 }
 
 fn packages(names: &[&'static str]) -> Vec<&'static str> {

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use crate::develop::leftovers::Unknown;
 use crate::develop::suite::{self, Tier};
 use crate::repo::Repo;
 use crate::report::{Exit, data, step};
@@ -38,7 +39,7 @@ impl Args {
         let mut tiers = suite::checks(repo);
         tiers.extend(suite::light(repo));
         if !self.quick {
-            tiers.push(suite::libtorch_lint(repo));
+            tiers.extend(suite::libtorch_checks(repo));
             tiers.extend(suite::full(repo));
         }
         run_tiers(repo, tiers, &self.install)
@@ -69,11 +70,15 @@ pub(crate) fn run_tiers(repo: &Repo, tiers: Vec<Tier>, options: &Install) -> any
     let install = options.install || in_ci();
     let may_be_skipped = |name: &str| !in_ci() || options.may_skip.iter().any(|tier| tier == name);
     let mut rows = Vec::new();
+    let before = Unknown::of(repo);
     for tier in tiers {
         step(format_args!("\n{}", tier.name));
         let start = Instant::now();
         let outcome = run_tier(repo, &tier, install);
         rows.push((tier.name, outcome, start.elapsed()));
+    }
+    if let Some(before) = before {
+        rows.push(("leftovers", leftovers(&before.since(repo)), Duration::ZERO));
     }
     let (mut total, mut skipped) = (Count::default(), 0);
     data("");
@@ -115,6 +120,15 @@ fn run_tier(repo: &Repo, tier: &Tier, install: bool) -> Outcome {
         count = count + outcome(tests, result);
     }
     Outcome::Ran(count)
+}
+
+/// A person may work in the checkout while tests run in it; on a machine that only tests, nobody does.
+fn leftovers(paths: &[String]) -> Outcome {
+    for path in paths {
+        step(format_args!("`{path}` appeared in the checkout, where tests write nothing"));
+    }
+    let failed = if in_ci() { paths.len() } else { 0 };
+    Outcome::Ran(Count { passed: usize::from(failed == 0), failed })
 }
 
 /// A command that reports no tests is a check: it holds or it does not. One that reports that none ran

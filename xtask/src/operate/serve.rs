@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use contract::artifact::Artifact;
+use contract::manifest::Manifest;
 use contract::task::Task;
 
 use crate::libtorch;
@@ -90,12 +91,16 @@ fn newest_or_trained(repo: &Repo, source: data::Source) -> anyhow::Result<Artifa
     Ok(Artifact::open(folder.trim_end().as_ref())?)
 }
 
+fn is_of(manifest: &Manifest, task: &Task) -> bool {
+    manifest.task == task.trained_on(&manifest.data.name)
+}
+
 /// The artifact trained last, if it is whole and of this task.
 fn newest(repo: &Repo, task: &Task) -> Option<Artifact> {
     let link = repo.latest_artifact();
     let folder = fs_err::canonicalize(link).ok()?;
     match Artifact::open(&folder) {
-        Ok(artifact) if artifact.manifest().task == *task => Some(artifact),
+        Ok(artifact) if is_of(artifact.manifest(), task) => Some(artifact),
         Ok(artifact) => {
             step(format_args!("{}: of another task, not used", artifact.path().display()));
             None
