@@ -2,6 +2,8 @@
 //! and nothing else but git.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "loop/gate.rs"]
+mod gate;
 #[path = "loop/input.rs"]
 mod input;
 #[path = "loop/reports.rs"]

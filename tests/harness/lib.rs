@@ -2,6 +2,7 @@
 //! test, plain HTTP, a model trained once. It links neither the service nor the trainer: tests see
 //! what users see.
 
+pub mod artifact;
 pub mod browser;
 pub mod data;
 pub mod http;
