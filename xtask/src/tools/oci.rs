@@ -180,3 +180,6 @@ fn whole(reader: Box<dyn Read + '_>, digest: Digest) -> anyhow::Result<Vec<u8>> 
     ensure!(Digest::of(&bytes) == digest, "what is stored as {digest} is something else");
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests;

@@ -83,7 +83,8 @@ fn extract(blob: impl Read, into: &Path) -> anyhow::Result<()> {
     let is_gzip = io::BufRead::fill_buf(&mut blob)?.starts_with(&GZIP);
     let blob: Box<dyn Read + '_> =
         if is_gzip { Box::new(GzDecoder::new(blob)) } else { Box::new(blob) };
-    for entry in Archive::new(blob).entries()? {
+    let mut archive = Archive::new(blob);
+    for entry in archive.entries()? {
         let mut entry = entry?;
         let name = entry.path()?.into_owned();
         let inside = name.components().all(|part| matches!(part, Component::Normal(_)));
@@ -106,6 +107,8 @@ fn extract(blob: impl Read, into: &Path) -> anyhow::Result<()> {
             other => bail!("it has `{}`, neither file nor folder: {other:?}", name.display()),
         }
     }
+    // What follows an archive's end is compression's own check.
+    io::copy(&mut archive.into_inner(), &mut io::sink())?;
     Ok(())
 }
 
