@@ -1,8 +1,9 @@
-//! Another task through the same programs: 32×32 colour pictures of five shapes instead of digits.
+//! Another task through the same programs: 32×32 colour pictures of five shapes.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use contract::artifact::Artifact;
 use contract::probes::Probes;
+use e2e::data;
 use e2e::http::Http;
 use e2e::model::train;
 use e2e::process::{command, run, xtask};
@@ -13,7 +14,7 @@ use serde_json::json;
 #[test]
 fn a_task_file_is_all_that_another_classifier_needs() {
     let folder = tempfile::tempdir().unwrap();
-    let task = repo::root().join("tests/fixtures/shapes.yaml");
+    let task = data::toy();
     let task = task.to_str().unwrap();
 
     let artifact = train(&folder.path().join("artifact"), &["--task", task, "--recipe", "quick"]);

@@ -26,9 +26,9 @@ fn a_thousand_real_images_score_what_the_manifest_claims() {
     let artifact = quick();
     let server = Server::start(artifact.path(), &[]);
     let http = Http::default();
-    let images = data::test_images();
-    let wrong: Vec<usize> = images[..1000]
-        .iter()
+    let wrong: Vec<usize> = data::test_images()
+        .into_iter()
+        .take(1000)
         .enumerate()
         .filter(|(_, (label, image))| predict(&http, &server, image)["label"] != *label)
         .map(|(index, _)| index)
@@ -43,7 +43,7 @@ fn a_batch_gives_the_answers_of_its_images_one_by_one() {
     let server = Server::start(artifact.path(), &[]);
     let http = Http::default();
     let images: Vec<Image> =
-        data::test_images().into_iter().take(16).map(|(_, image)| image).collect();
+        data::probes().0.into_iter().take(16).map(|(_, image)| image).collect();
     let body = json!({ "images": images.iter().map(Image::pixels).collect::<Vec<_>>() });
     let reply = http.post_json(&server.url("/v1/predict/batch"), &body).unwrap();
     assert_eq!(reply.status, 200, "{}", reply.json());
@@ -72,7 +72,7 @@ fn smoke(url: &str, expect: &Artifact, deadline: &str) -> Ended {
     let mut smoke = command(repo::release_binary("mnist-api"), &repo::root());
     smoke.args(["smoke", url, "--deadline", deadline, "--expect-model-digest"]);
     smoke.arg(expect.manifest().model_digest.to_string());
-    run(smoke.arg("--probes").arg(repo::root().join("kustomize/base/smoke/probes.json")))
+    run(smoke.arg("--probes").arg(data::probes().1))
 }
 
 #[test]
@@ -84,7 +84,8 @@ fn smoke_passes_a_good_model_and_refuses_a_stale_one() {
 
     // The old version still answers where another was released.
     let other = tempfile::tempdir().unwrap();
-    let args = ["--recipe", "quick", "--data", "synthetic", "--seed", "9"];
+    let toy = data::toy();
+    let args = ["--task", toy.to_str().unwrap(), "--recipe", "quick", "--seed", "9"];
     let released = Artifact::open(&train(&other.path().join("other"), &args)).unwrap();
     let stale = smoke(&server.url(""), &released, "5s");
     assert_eq!(stale.code, Some(42), "{}", stale.stderr);
@@ -97,7 +98,7 @@ fn smoke_cannot_decide_where_nothing_answers() {
 }
 
 /// Trains on the task's own pictures with labels that `relabel` made wrong, and returns what smoke says.
-fn smoke_of_a_model_taught(relabel: fn(u8) -> u8) -> Ended {
+fn smoke_of_a_model_taught(relabel: fn(u8, u8) -> u8) -> Ended {
     let folder = tempfile::tempdir().unwrap();
     let task = wrongly_labelled_task(folder.path(), relabel);
     let mirror = folder.path().join("mirror");
@@ -108,8 +109,9 @@ fn smoke_of_a_model_taught(relabel: fn(u8) -> u8) -> Ended {
     smoke(&server.url(""), &artifact, "30s")
 }
 
-/// A task file and a mirror like the shipped ones, but for the training labels.
-fn wrongly_labelled_task(folder: &Path, relabel: fn(u8) -> u8) -> std::path::PathBuf {
+/// A task file and a mirror like the shipped ones, but for the labels: `relabel` is given each, and the
+/// number of classes.
+fn wrongly_labelled_task(folder: &Path, relabel: fn(u8, u8) -> u8) -> std::path::PathBuf {
     use std::io::Write;
 
     let mut task = data::task();
@@ -119,11 +121,12 @@ fn wrongly_labelled_task(folder: &Path, relabel: fn(u8) -> u8) -> std::path::Pat
         fs_err::copy(data::folder(&task).join(&file.file), mirror.join(&file.file)).unwrap();
     }
     "wrong".clone_into(&mut task.data.name);
+    let classes = u8::try_from(task.classes.len()).unwrap();
     let idx = task.data.idx.as_mut().unwrap();
     for pair in [&mut idx.train, &mut idx.test] {
         let path = mirror.join(&pair.labels.file);
         let mut labels = data::gunzip(&path);
-        labels[8..].iter_mut().for_each(|label| *label = relabel(*label));
+        labels[8..].iter_mut().for_each(|label| *label = relabel(*label, classes));
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(&labels).unwrap();
         let gzip = gzip.finish().unwrap();
@@ -138,25 +141,27 @@ fn wrongly_labelled_task(folder: &Path, relabel: fn(u8) -> u8) -> std::path::Pat
 
 #[test]
 fn smoke_refuses_a_model_taught_shuffled_labels() {
-    let refused = smoke_of_a_model_taught(|label| (label + 3) % 10);
+    let refused = smoke_of_a_model_taught(|label, classes| (label + 1) % classes);
     assert_eq!(refused.code, Some(43), "{}", refused.stderr);
 }
 
 #[test]
 fn smoke_refuses_a_model_that_always_says_the_same() {
-    let refused = smoke_of_a_model_taught(|_| 7);
+    let refused = smoke_of_a_model_taught(|_, classes| classes - 1);
     assert_eq!(refused.code, Some(43), "{}", refused.stderr);
 }
 
 #[test]
 fn what_was_trained_last_is_served_though_it_never_saw_a_real_picture() {
     let home = tempfile::tempdir().unwrap();
+    let task = data::toy_without_a_mirror(home.path());
+    let task = ["--task", task.to_str().unwrap()];
     let mut training = xtask(home.path());
-    training.args(["train", "--recipe", "quick", "--data", "synthetic"]);
+    training.args(["train", "--recipe", "quick", "--data", "synthetic"]).args(task);
     let trained = run(&mut training).success().stdout;
     let trained = Artifact::open(Path::new(trained.trim_end())).unwrap();
     assert!(trained.path().starts_with(home.path()), "{}", trained.path().display());
-    let server = Server::by_xtask(home.path(), &[]);
+    let server = Server::by_xtask(home.path(), &task);
     let model = server.get("/v1/model").unwrap().json();
     assert_eq!(model["version"], trained.manifest().model_version.as_str(), "{}", server.log());
     assert_eq!(model["data"], trained.manifest().data.name);
@@ -184,7 +189,7 @@ fn a_changed_artifact_is_not_served() {
 fn sigterm_under_load_answers_every_request_it_took() {
     let artifact = quick();
     let mut server = Server::start(artifact.path(), &["--drain-pause", "500ms"]);
-    let (_, image) = data::test_images().swap_remove(0);
+    let (_, image) = data::probes().0.swap_remove(0);
     let body = json!({ "image": image.pixels() }).to_string();
     let (answered, stopping) = (AtomicUsize::new(0), AtomicBool::new(false));
     std::thread::scope(|scope| {

@@ -64,19 +64,17 @@ fn holds(folder: &Path, wanted: &dyn Fn(&str) -> bool) -> bool {
 #[test]
 fn a_killed_training_leaves_no_artifact_and_resumes_to_the_very_same_model() {
     let folder = tempfile::tempdir().unwrap();
-    let task = data::task();
     let trainer = || {
         let mut trainer = command(repo::release_binary("model"), folder.path());
         trainer.args(["train", "--recipe", RECIPE, "--seed", "3", "--threads", "2", "--task"]);
-        trainer.arg(repo::root().join("model/task.yaml"));
-        trainer.arg("--data-dir").arg(data::folder(&task));
+        trainer.arg(data::toy()).arg("--synthetic");
         trainer
     };
     let interrupted = ["--artifacts", "interrupted", "--runs", "interrupted-runs", "--resume"];
     let (artifacts, runs) =
         (folder.path().join("interrupted"), folder.path().join("interrupted-runs"));
 
-    // While the data is read, once there is something to resume from, and in the middle of writing.
+    // While the pictures are drawn, once there is something to resume from, and in the middle of writing.
     let started = Instant::now();
     let moments: [&dyn Fn() -> bool; 3] = [
         &|| started.elapsed() > Duration::from_millis(200),
@@ -114,14 +112,7 @@ fn a_killed_training_leaves_no_artifact_and_resumes_to_the_very_same_model() {
 #[test]
 fn without_a_mirror_training_goes_on_with_pictures_that_say_what_they_are() {
     let folder = tempfile::tempdir().unwrap();
-    let task = folder.path().join("task.yaml");
-    let shipped = fs_err::read_to_string(repo::root().join("model/task.yaml")).unwrap();
-    // Port 9 of this machine is `discard`, where nothing listens.
-    let unreachable = shipped
-        .replace("https://ossci-datasets.s3.amazonaws.com/mnist/", "http://127.0.0.1:9/")
-        .replace("https://storage.googleapis.com/cvdf-datasets/mnist/", "http://127.0.0.1:9/")
-        .replace("  name: mnist", "  name: nowhere");
-    fs_err::write(&task, unreachable).unwrap();
+    let task = data::toy_without_a_mirror(folder.path());
     let out = folder.path().join("artifact");
     let train = |ci: &str| {
         let mut xtask = xtask(folder.path());
@@ -135,9 +126,9 @@ fn without_a_mirror_training_goes_on_with_pictures_that_say_what_they_are() {
     assert!(!out.exists());
 
     let trained = train("false").success();
-    assert!(trained.stderr.contains("training on synthetic-digits instead"), "{}", trained.stderr);
+    assert!(trained.stderr.contains("training on synthetic-shapes instead"), "{}", trained.stderr);
     let artifact = Artifact::open(&out).unwrap();
-    assert_eq!(artifact.manifest().data.name, "synthetic-digits");
+    assert_eq!(artifact.manifest().data.name, "synthetic-shapes");
     for name in artifact.manifest().files.keys().map(String::as_str).chain(["manifest.json"]) {
         let content = fs_err::read(out.join(name)).unwrap();
         assert!(!String::from_utf8_lossy(&content).contains("nowhere"), "{name}");
@@ -153,8 +144,9 @@ fn two_trainings_at_once_do_not_disturb_each_other() {
             .map(|name| {
                 let out = out(name);
                 scope.spawn(move || {
-                    let data = ["--recipe", "quick", "--data", "synthetic", "--seed", "5"];
-                    Artifact::open(&train(&out, &data)).unwrap().manifest().model_digest
+                    let toy = data::toy();
+                    let task = ["--task", toy.to_str().unwrap(), "--recipe", "quick"];
+                    Artifact::open(&train(&out, &task)).unwrap().manifest().model_digest
                 })
             })
             .into_iter()

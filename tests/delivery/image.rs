@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use contract::artifact::Artifact;
+use e2e::data;
 use e2e::http::Http;
 use e2e::model::{quick, train};
 use e2e::process::{Ended, command, run};
@@ -55,11 +56,11 @@ fn forget(registry: &str) {
     }
 }
 
-/// Trained on generated pictures, so another model than `quick`.
+/// Of another task even.
 fn other_model() -> Artifact {
-    let folder = repo::scratch().join("other");
-    Artifact::open(&train(&folder, &["--recipe", "quick", "--data", "synthetic", "--seed", "9"]))
-        .unwrap()
+    let (folder, task) = (repo::scratch().join("other"), data::toy());
+    let args = ["--task", task.to_str().unwrap(), "--recipe", "quick"];
+    Artifact::open(&train(&folder, &args)).unwrap()
 }
 
 #[test]

