@@ -122,6 +122,9 @@ fn a_release_is_refused_before_anything_is_built() {
     let refused = ["refused, and nothing was changed", "the gate refuses", "fails: accuracy"];
     release(&scratch, &bad, &place, 3, &refused);
 
+    let refused = ["fails: what the service is built from is not committed"];
+    release(&scratch, &good, &place, 3, &refused);
+
     scratch.xtask(&["freeze", "staging", "--reason", "because"]).success();
     release(&scratch, &good, &place, 3, &["staging: the environment is frozen", "hint: "]);
 

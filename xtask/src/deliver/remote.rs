@@ -17,14 +17,16 @@ use crate::deliver::store::Store;
 use crate::mainline::{GitMainline, receive};
 use crate::repo::Repo;
 use crate::report::{data, step};
+use crate::tools::git;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Remote {
     /// Where main lives: a remote of this clone, or an address
     #[arg(long, default_value = "origin", value_name = "NAME")]
     remote: String,
-    /// Another clone than the checkout that we run in.
-    #[arg(skip)]
+    /// Clone to work through, made where there is none, with `--remote` an address [default: the
+    /// checkout]
+    #[arg(long, env = "XTASK_CLONE", value_name = "DIR")]
     clone: Option<PathBuf>,
 }
 
@@ -35,7 +37,10 @@ impl Remote {
     }
 
     fn open(&self, repo: &Repo) -> anyhow::Result<GitMainline> {
-        GitMainline::open(self.clone.as_deref().unwrap_or(repo.root()), &self.remote)
+        let Some(clone) = &self.clone else { return GitMainline::open(repo.root(), &self.remote) };
+        // What is needed is fetched, so an empty one will do.
+        git::provide_bare(clone)?;
+        GitMainline::open(clone, &self.remote)
     }
 
     pub(crate) fn snapshot(&self, repo: &Repo) -> anyhow::Result<Arc<Snapshot>> {

@@ -112,6 +112,7 @@ pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
         },
         Tier { name: "training", needs: &[Libtorch, Data], commands: vec![e2e(repo, "training")] },
         Tier { name: "serving", needs: &[Libtorch, Data], commands: vec![e2e(repo, "serving")] },
+        Tier { name: "release", needs: &[Libtorch, Data], commands: vec![e2e(repo, "release")] },
         Tier {
             name: "demo",
             needs: &[Libtorch, Data, Kubernetes],

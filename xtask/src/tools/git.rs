@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
+use contract::atomic::AtomicDir;
 
 use crate::process::Cmd;
 use crate::repo::Repo;
@@ -41,6 +42,24 @@ pub(crate) fn plumbing(dir: &Path) -> Cmd {
         ["core.hooksPath=/dev/null", "gc.auto=0", "maintenance.auto=false", "core.quotePath=false"];
     let settings = settings.into_iter().flat_map(|setting| ["-c", setting]);
     at(dir).args(["--no-replace-objects", "--literal-pathspecs"]).args(settings)
+}
+
+/// A repository without a work tree, made where there is none, whole or not at all. Two who want it at
+/// once get the same.
+pub(crate) fn provide_bare(folder: &Path) -> anyhow::Result<()> {
+    if folder.exists() {
+        return Ok(());
+    }
+    let lock = folder.with_added_extension("lock");
+    fs_err::create_dir_all(lock.parent().unwrap_or(folder))?;
+    let lock = fs_err::File::create(lock)?;
+    lock.file().lock().context("waiting for another one to make a clone")?;
+    if !folder.exists() {
+        let repository = AtomicDir::create(folder)?;
+        plumbing(repository.path()).args(["init", "--quiet", "--bare", "."]).bytes()?;
+        repository.commit()?;
+    }
+    Ok(())
 }
 
 /// Writes the files of a tree, such as `commit:kustomize`, into a folder that holds nothing yet. The
