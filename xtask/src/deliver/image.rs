@@ -14,19 +14,21 @@ use gitops::verdict::Verdict;
 
 use crate::deliver::assembly::{APP_VERSION_LABEL, MODEL_DIGEST_LABEL};
 use crate::deliver::content::Content;
+use crate::deliver::gitops_image;
 use crate::deliver::models::repository_of_models;
 use crate::deliver::program::Program;
 use crate::deliver::store::Store;
 use crate::reconciler::Node;
 use crate::repo::Repo;
 use crate::report::{Exit, WithHint, data, step};
-use crate::tools::engine::{self, Build, Container};
+use crate::tools::engine::{self, Build, Container, Files};
 
 /// Build the service's image, and prove that it answers
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     Build(BuildArgs),
     Smoke(SmokeArgs),
+    Gitops(gitops_image::Args),
 }
 
 impl Command {
@@ -34,6 +36,7 @@ impl Command {
         match self {
             Self::Build(args) => args.run(repo),
             Self::Smoke(args) => args.run(repo),
+            Self::Gitops(args) => args.run(repo),
         }
     }
 }
@@ -110,7 +113,7 @@ fn build(repo: &Repo, content: &Content<'_>) -> anyhow::Result<Built> {
     let model = format!("{models}:{version}");
     step(format_args!("building {model}"));
     engine::build(&Build {
-        context: artifact.path(),
+        context: Files::Folder(artifact.path()),
         dockerfile: &repo.path("model/Dockerfile"),
         target: None,
         args: &[("MODEL_VERSION", version), ("MODEL_DIGEST", &digest)],
@@ -119,7 +122,7 @@ fn build(repo: &Repo, content: &Content<'_>) -> anyhow::Result<Built> {
     let service = format!("{REPOSITORY}:{}", content.tag());
     step(format_args!("building {service}"));
     engine::build(&Build {
-        context: repo.root(),
+        context: Files::Folder(repo.root()),
         dockerfile: &repo.path("Dockerfile"),
         target: Some(REPOSITORY),
         args: &[

@@ -22,7 +22,7 @@ use crate::tools::git;
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Remote {
     /// Where main lives: a remote of this clone, or an address
-    #[arg(long, default_value = "origin", value_name = "NAME")]
+    #[arg(long, env = "XTASK_REMOTE", default_value = "origin", value_name = "NAME")]
     remote: String,
     /// Clone to work through, made where there is none, with `--remote` an address [default: the
     /// checkout]

@@ -24,8 +24,16 @@ pub(crate) fn demand() -> anyhow::Result<()> {
         .hint("install Docker and start it; your user must be allowed to use it")
 }
 
+/// What a build may read.
+pub(crate) enum Files<'a> {
+    Folder(&'a Path),
+    /// A tar archive.
+    Archive(Vec<u8>),
+}
+
 pub(crate) struct Build<'a> {
-    pub(crate) context: &'a Path,
+    pub(crate) context: Files<'a>,
+    /// Where the context is an archive, its path within.
     pub(crate) dockerfile: &'a Path,
     /// None where the file has only one.
     pub(crate) target: Option<&'a str>,
@@ -41,7 +49,11 @@ pub(crate) fn build(build: &Build<'_>) -> anyhow::Result<()> {
     for (name, value) in build.args {
         command = command.args(["--build-arg", &format!("{name}={value}")]);
     }
-    command.args(["--tag", build.tag]).arg(build.context).run()
+    command = command.args(["--tag", build.tag]);
+    match &build.context {
+        Files::Folder(folder) => command.arg(folder).run(),
+        Files::Archive(archive) => command.arg("-").input(archive.clone()).run(),
+    }
 }
 
 /// Images that a Dockerfile starts from and does not make itself.

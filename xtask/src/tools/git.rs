@@ -75,6 +75,11 @@ pub(crate) fn export(repository: &Path, tree: &str, into: &Path) -> anyhow::Resu
     git().args(["checkout-index", "--all", "--quiet"]).bytes().map(drop)
 }
 
+/// Every file of the newest commit, as a tar archive.
+pub(crate) fn archive(repo: &Repo) -> anyhow::Result<Vec<u8>> {
+    plumbing(repo.root()).args(["archive", "--format=tar", "HEAD"]).bytes()
+}
+
 fn git(repo: &Repo) -> Cmd {
     at(repo.root())
 }
