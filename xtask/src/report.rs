@@ -3,6 +3,8 @@
 use std::fmt::{self, Display};
 use std::process::ExitCode;
 
+use contract::causes;
+
 /// A line of progress: what is being done, or why it need not be.
 #[expect(clippy::print_stderr, reason = "the one place that writes progress")]
 pub(crate) fn step(what: impl Display) {
@@ -17,12 +19,8 @@ pub(crate) fn data(what: impl Display) {
 
 /// Prints an error with its causes, then every hint on the way as a way forward.
 pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
-    let causes: Vec<String> = error
-        .chain()
-        .filter(|cause| cause.downcast_ref::<Hint>().is_none())
-        .map(ToString::to_string)
-        .collect();
-    step(format_args!("error: {}", causes.join(": ")));
+    let errors = error.chain().filter(|cause| cause.downcast_ref::<Hint>().is_none());
+    step(format_args!("error: {}", causes::sentence(errors)));
     for hint in error.chain().filter_map(|cause| cause.downcast_ref::<Hint>()) {
         step(format_args!("\nhint: {}", hint.text));
     }
