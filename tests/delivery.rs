@@ -7,6 +7,8 @@ mod gitops_image;
 mod image;
 #[path = "delivery/manifests.rs"]
 mod manifests;
+#[path = "delivery/released_image.rs"]
+mod released_image;
 #[path = "loop/scratch.rs"]
 #[allow(dead_code, reason = "shared with the loop's tests, which need more of it")]
 mod scratch;

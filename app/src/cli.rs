@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::process::{ExitCode, Termination};
 
 use clap::{Parser, Subcommand};
+use contract::causes;
 
 use crate::config::{Config, Options};
 use crate::{api, healthcheck, serve, smoke};
@@ -81,7 +82,7 @@ fn ended(result: anyhow::Result<()>) -> Exit {
     match result {
         Ok(()) => Exit::Ok,
         Err(error) => {
-            say(format_args!("{error:#}"));
+            say(causes::sentence(error.chain()));
             Exit::Failed
         }
     }

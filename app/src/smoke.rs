@@ -15,6 +15,8 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
+use contract::causes;
 use contract::digest::Digest;
 use contract::image::Image;
 use contract::prediction::Label;
@@ -51,11 +53,13 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 pub fn run(args: &Args) -> Exit {
     let read = fs_err::read(&args.probes).map_err(anyhow::Error::from);
-    let probes = read.and_then(|json| Ok(Probes::from_json(&json)?));
+    let probes = read.and_then(|json| {
+        Probes::from_json(&json).with_context(|| format!("`{}`", args.probes.display()))
+    });
     let (probes, pictures) = match probes {
         Ok(probes) => probes,
         Err(error) => {
-            say(format_args!("{error:#}"));
+            say(causes::sentence(error.chain()));
             return Exit::Usage;
         }
     };

@@ -7,6 +7,7 @@ mod commands;
 use std::process::ExitCode;
 
 use clap::Parser;
+use contract::causes;
 
 use crate::commands::Command;
 
@@ -23,7 +24,7 @@ fn main() -> ExitCode {
     match Cli::parse().command.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", causes::sentence(error.chain()));
             ExitCode::from(commands::status(&error))
         }
     }

@@ -154,6 +154,9 @@ fn a_folder_that_is_no_class_is_named() {
     fs_err::rename(folder.path().join("train/lying"), folder.path().join("train/laying")).unwrap();
     let stderr = failure(&trainer(folder.path(), &[]).output().unwrap());
     assert!(stderr.contains("train/laying") && stderr.contains("lying, standing"), "{stderr}");
+    fs_err::rename(folder.path().join("train"), folder.path().join("elsewhere")).unwrap();
+    let stderr = failure(&trainer(folder.path(), &[]).output().unwrap());
+    assert_eq!(stderr.matches("No such file").count(), 1, "a cause is told once: {stderr}");
 }
 
 #[test]

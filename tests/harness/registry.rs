@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use contract::digest::Digest;
+
 use crate::http::Http;
 use crate::process::command;
 use crate::server::free_port;
@@ -14,34 +16,77 @@ pub struct Registry {
     folder: tempfile::TempDir,
 }
 
+/// A user `tester` with the password `secret`, as `htpasswd -B` writes it.
+const HTPASSWD: &str = "tester:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n";
+/// And as `docker login` keeps it: `tester:secret` in base64.
+const AUTH: &str = "dGVzdGVyOnNlY3JldA==";
+
 impl Registry {
     #[track_caller]
     pub fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// One that lets nobody in without a login.
+    #[track_caller]
+    pub fn start_locked() -> Self {
+        Self::start_with("auth: { htpasswd: { realm: test, path: htpasswd } }\n")
+    }
+
+    fn start_with(auth: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (port, data) = (free_port(), folder.path().join("data"));
         let config = folder.path().join("config.yml");
         // Loopback only, where engines ask for no TLS.
         let text = format!(
             "version: 0.1\nlog: {{ level: warn, accesslog: {{ disabled: true }} }}\n\
-             storage: {{ filesystem: {{ rootdirectory: {} }} }}\nhttp: {{ addr: 127.0.0.1:{port} }}\n",
+             storage: {{ filesystem: {{ rootdirectory: {} }} }}\nhttp: {{ addr: 127.0.0.1:{port} }}\n{auth}",
             data.display()
         );
         fs_err::write(&config, text).expect("a temporary folder is writable");
-        let child = command("docker-registry", folder.path())
-            .arg("serve")
-            .arg(config)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("docker-registry starts");
-        let registry = Self { child, port, folder };
+        fs_err::write(folder.path().join("htpasswd"), HTPASSWD).expect("and again");
+        let registry = Self { child: serve(folder.path()), port, folder };
+        registry.wait();
+        registry
+    }
+
+    fn wait(&self) {
         let deadline = Instant::now() + Duration::from_secs(30);
-        while Http::default().get(&registry.url("/v2/")).is_err() {
+        while Http::default().get(&self.url("/v2/")).is_err() {
             assert!(Instant::now() < deadline, "the registry does not answer");
             std::thread::sleep(Duration::from_millis(20));
         }
-        registry
+    }
+
+    /// As a power cut does.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("a child can be waited for");
+    }
+
+    /// On the same port, with all that it had stored.
+    #[track_caller]
+    pub fn restart(&mut self) {
+        self.child = serve(self.folder.path());
+        self.wait();
+    }
+
+    /// Puts a login into a folder that `DOCKER_CONFIG` may name.
+    pub fn login(&self, folder: &Path, auth: &str) {
+        let config = format!(r#"{{"auths":{{"127.0.0.1:{}":{{"auth":"{auth}"}}}}}}"#, self.port);
+        fs_err::write(folder.join("config.json"), config).expect("a folder to write to");
+    }
+
+    /// The login that is let in.
+    pub fn auth() -> &'static str {
+        AUTH
+    }
+
+    /// The file that a blob is kept in.
+    pub fn blob(&self, digest: Digest) -> PathBuf {
+        let hex = digest.hex();
+        let blobs = self.folder.path().join("data/docker/registry/v2/blobs/sha256");
+        blobs.join(&hex[..2]).join(hex).join("data")
     }
 
     /// Name of a repository in it.
@@ -60,6 +105,16 @@ impl Registry {
             .map(|file| fs_err::metadata(file).map_or(0, |metadata| metadata.len()))
             .sum()
     }
+}
+
+fn serve(folder: &Path) -> Child {
+    command("docker-registry", folder)
+        .args(["serve", "config.yml"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("docker-registry starts")
 }
 
 impl Drop for Registry {

@@ -3,6 +3,8 @@
 use std::fmt::{self, Display};
 use std::process::ExitCode;
 
+use contract::causes;
+
 /// A line of progress: what is being done, or why it need not be.
 #[expect(clippy::print_stderr, reason = "the one place that writes progress")]
 pub(crate) fn step(what: impl Display) {
@@ -26,8 +28,7 @@ pub(crate) fn failure(error: &anyhow::Error) -> ExitCode {
 
 /// All that went wrong, the outermost first, without the hints.
 pub(crate) fn causes(error: &anyhow::Error) -> String {
-    let causes = error.chain().filter(|cause| cause.downcast_ref::<Hint>().is_none());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    causes::sentence(error.chain().filter(|cause| cause.downcast_ref::<Hint>().is_none()))
 }
 
 /// That of the program that failed, however many hints were added since.

@@ -9,6 +9,7 @@
 pub mod artifact;
 pub mod atomic;
 pub mod baseline;
+pub mod causes;
 pub mod digest;
 pub mod evaluation;
 pub mod features;
