@@ -155,3 +155,30 @@ fn two_releases_at_once_both_reach_main_one_after_the_other() {
     }
     assert_eq!(fork.releases(), 2);
 }
+
+/// A learning rate so small that the weights stay what chance made them.
+const NOTHING_LEARNED: &str = "\
+net:
+  blocks: [{ channels: 8, kernel: 5, stride: 2 }, { channels: 16, stride: 2 }]
+  head: flatten
+epochs: 1
+batch: 128
+schedule: { peak: 1e-7 }
+";
+
+#[test]
+fn a_model_that_a_lax_gate_lets_pass_is_stopped_by_the_probes() {
+    let fork = Fork::new();
+    let recipe = fork.scratch.path("nothing-learned.yaml");
+    fs_err::write(&recipe, NOTHING_LEARNED).unwrap();
+    let data = e2e::data::task().data.name;
+    let recipe = recipe.to_str().unwrap();
+    let model = train(&fork.scratch.path("ignorant"), &["--recipe", recipe, "--data", &data]);
+    let policy = fork.scratch.path("lax.yaml");
+    let shipped = fs_err::read_to_string(repo::root().join("model/gate.yaml")).unwrap();
+    fs_err::write(&policy, shipped.replace("min_accuracy: 0.985", "min_accuracy: 0")).unwrap();
+    let args = ["--policy", policy.to_str().unwrap()];
+    let refused = run(&mut fork.release(&model.display().to_string(), &args));
+    says(&refused, 3, &["holds: accuracy", "the model is wrong", "is not fit", "hint: "]);
+    assert_eq!((refused.stdout.as_str(), fork.releases()), ("", 0));
+}

@@ -8,6 +8,7 @@ use anyhow::Context;
 use gitops::history::History;
 use gitops::pin::Pin;
 use gitops::plan;
+use gitops::verdict::Verdict;
 
 use crate::deliver::content::Content;
 use crate::deliver::ending::{self, Ending, Stop, end};
@@ -16,8 +17,9 @@ use crate::deliver::image;
 use crate::deliver::models::Models;
 use crate::deliver::program::Program;
 use crate::deliver::remote::{Publication, environment};
+use crate::deliver::store::Store;
 use crate::repo::Repo;
-use crate::report::step;
+use crate::report::{Exit, WithHint, step};
 
 /// Let an environment run a model: gate, image, smoke test, one commit
 ///
@@ -48,6 +50,9 @@ pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) publication: Publication,
 }
+
+/// A release that ended half-way lost nothing.
+const AGAIN: &str = "the same command again, once that is mended: what is whole is found and kept";
 
 impl Args {
     pub(crate) fn run(self, repo: &Repo) -> anyhow::Result<()> {
@@ -97,9 +102,9 @@ impl Args {
                 ));
                 return Ok(());
             }
-            None => content.make(repo, store)?,
+            None => content.make(repo, store).hint(AGAIN)?,
         };
-        image::demand_fit(repo, store, &pin)?;
+        try_out(repo, store, &pin)?;
         self.pin(repo, &pin, &judgement.to_string())
     }
 
@@ -123,4 +128,16 @@ impl Args {
             Stop::new(Ending::Misused, nowhere, "--image ghcr.io/OWNER/NAME; later it is known")
         })
     }
+}
+
+/// Exactly what will be pinned. An image that its own smoke test condemns is refused; anything else that
+/// goes wrong says nothing about it.
+fn try_out(repo: &Repo, store: &Store, pin: &Pin) -> Result<(), Stop> {
+    let Err(error) = image::demand_fit(repo, store, pin) else { return Ok(()) };
+    let verdict = error.downcast_ref::<Exit>().map(|exit| Verdict::of_exit_code(exit.code.into()));
+    if verdict.is_some_and(Verdict::condemns_the_image) {
+        let hint = "cargo xtask image smoke IMAGE shows more, where a container engine is";
+        return Err(Stop::new(Ending::Refused, error, hint));
+    }
+    Ok(Err(error).hint(AGAIN)?)
 }
