@@ -152,7 +152,11 @@ fn a_tag_that_somebody_moved_is_not_taken_for_what_it_says() {
     fs_err::write(folder.path().join("Dockerfile"), text).unwrap();
     docker(&["build", "--quiet", "--tag", &tagged, folder.path().to_str().unwrap()]).success();
     docker(&["push", "--quiet", &tagged]).success();
-    says(&run(&mut fork.release(&model())), 1, &["already exists with", &none, "hint: delete"]);
+    says(
+        &run(&mut fork.release(&model())),
+        1,
+        &["already exists with", &none, "mnist-api.model.digest", "hint: delete"],
+    );
     assert_eq!(fork.pinned().unwrap(), pin);
 }
 

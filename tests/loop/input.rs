@@ -68,7 +68,7 @@ fn a_pin_edited_by_hand_is_named_and_the_verified_one_can_be_restored() {
     says(&scratch.xtask(&["status"]), 0, &["unreadable", "edited by hand", "last verified 1.0.0"]);
     says(&scratch.xtask(&["diff", "staging"]), 0, &["edited by hand", "+  # digest:"]);
     let promote = scratch.xtask(&["promote", "--from", "staging", "--to", "production"]);
-    says(&promote, 3, &["no readable pin", "hint: cargo xtask diff staging"]);
+    says(&promote, 3, &["its pin cannot be read", "hint: cargo xtask diff staging"]);
     says(&scratch.xtask(&["rollback", "staging", "--reason", "because"]), 0, &["-> 1.0.0"]);
     assert_eq!(scratch.on_main(&pin_file), pin("1.0.0").to_yaml());
 }

@@ -16,7 +16,7 @@ fn a_fresh_fork_is_unreleased_everywhere_and_says_so() {
     says(&scratch.xtask(&["diff", "staging"]), 0, &["nothing was ever verified"]);
     says(&scratch.xtask(&["quarantine", "list"]), 0, &["nothing is quarantined"]);
     let promote = scratch.xtask(&["promote", "--from", "staging", "--to", "production"]);
-    says(&promote, 3, &["there is no readable pin", "hint: cargo xtask diff staging"]);
+    says(&promote, 3, &["nothing was ever released there", "hint: cargo xtask diff staging"]);
     let rollback = scratch.xtask(&["rollback", "staging", "--reason", "because"]);
     says(&rollback, 3, &["no verified pin", "hint: "]);
     assert_eq!(scratch.refs(), refs);

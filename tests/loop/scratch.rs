@@ -75,6 +75,12 @@ impl Scratch {
         for proxy in ["http_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"] {
             xtask.env_remove(proxy);
         }
+        // Whoever runs these tests may keep artifacts elsewhere; here they are the clone's.
+        for own in ["XTASK_HOME", "XTASK_CLONE", "XTASK_REMOTE"] {
+            xtask.env_remove(own);
+        }
+        // As in a hook, where Git says which repository it is about: not the one that is meant here.
+        xtask.env("GIT_DIR", self.path("nowhere"));
         xtask.env("DOCKER_CONFIG", self.folder.path()).args(args);
         xtask.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = xtask.spawn().unwrap();

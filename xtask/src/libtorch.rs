@@ -21,6 +21,11 @@ use crate::tools::pip::{self, Wheel};
 /// The one version that tch 0.26 is written for.
 pub(crate) const VERSION: &str = "2.13.0";
 
+/// What is built against, once [`ensure`] has seen to it.
+pub(crate) fn in_use(repo: &Repo) -> PathBuf {
+    users_own(repo).unwrap_or_else(|| repo.libtorch())
+}
+
 /// Makes `.libtorch` name a usable libtorch.
 pub(crate) fn ensure(repo: &Repo) -> anyhow::Result<()> {
     if let Some(own) = users_own(repo) {

@@ -15,6 +15,8 @@ pub(crate) struct Cmd {
     args: Vec<OsString>,
     dir: PathBuf,
     env: Vec<(OsString, OsString)>,
+    /// Of our own environment, not these.
+    without: Vec<OsString>,
     /// Nothing of our own environment.
     bare: bool,
     input: Option<Vec<u8>>,
@@ -37,6 +39,7 @@ impl Cmd {
             args: Vec::new(),
             dir: dir.to_owned(),
             env: Vec::new(),
+            without: Vec::new(),
             bare: false,
             input: None,
         }
@@ -57,6 +60,12 @@ impl Cmd {
         self
     }
 
+    /// What we were given, and it must not be.
+    pub(crate) fn without(mut self, names: &[&str]) -> Self {
+        self.without.extend(names.iter().map(OsString::from));
+        self
+    }
+
     /// Like a container: of the environment only what is said here.
     pub(crate) fn bare(mut self) -> Self {
         self.bare = true;
@@ -66,8 +75,11 @@ impl Cmd {
     /// Ends with us, be it that we are killed, where `setpriv` of util-linux can see to it; elsewhere it
     /// outlives a kill -9 of ours and nothing else.
     pub(crate) fn tied_to_us(self) -> Self {
-        let tie = Self::new("setpriv", &self.dir).args(["--pdeathsig", "KILL"]);
-        if !tie.clone().arg("true").succeeds() {
+        // By its whole path, since a bare environment has none to look it up in.
+        let known = ["/usr/bin/setpriv", "/bin/setpriv"].map(Path::new);
+        let Some(setpriv) = known.into_iter().find(|path| path.exists()) else { return self };
+        let tie = Self::new(setpriv, &self.dir).args(["--pdeathsig", "KILL"]);
+        if !tie.clone().arg("/bin/true").succeeds() {
             return self;
         }
         let args = [vec![self.program.clone()], self.args].concat();
@@ -155,7 +167,14 @@ impl Cmd {
     pub(crate) fn replace(&self) -> anyhow::Result<()> {
         use std::os::unix::process::CommandExt;
         let mut command = std::process::Command::new(&self.program);
-        command.args(&self.args).current_dir(&self.dir).envs(self.env.iter().cloned());
+        command.args(&self.args).current_dir(&self.dir);
+        if self.bare {
+            command.env_clear();
+        }
+        for name in &self.without {
+            command.env_remove(name);
+        }
+        command.envs(self.env.iter().cloned());
         Err(command.exec()).with_context(|| self.cannot_start())
     }
 
@@ -173,6 +192,11 @@ impl Cmd {
         };
         if self.bare {
             return expression.full_env(self.env.iter().cloned());
+        }
+        // In duct the first word on a variable is the last.
+        let is_set = |name: &OsString| self.env.iter().any(|(set, _)| set == name);
+        for name in self.without.iter().filter(|name| !is_set(name)) {
+            expression = expression.env_remove(name);
         }
         for (name, value) in &self.env {
             expression = expression.env(name, value);

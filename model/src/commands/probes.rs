@@ -49,6 +49,7 @@ impl Args {
             "a threshold is above 0 and at most 1, not {}",
             self.threshold
         );
+        ensure!(self.count > 0, "probes that are none would let every model pass");
         let yaml = fs_err::read_to_string(&self.task)?;
         let task =
             Task::from_yaml(&yaml).with_context(|| format!("in `{}`", self.task.display()))?;

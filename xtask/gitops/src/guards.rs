@@ -83,7 +83,7 @@ guards! {
     NotVerified "not-verified"
         "the newest change of the source environment is not verified"
     NothingReleased "nothing-released"
-        "there is no readable pin to take"
+        "nothing was ever released there, or its pin cannot be read"
     NothingToDo "nothing-to-do"
         "everything already is as asked"
     UnknownVersion "unknown-version"

@@ -118,8 +118,8 @@ fn what_a_stand_in_writes_reads_back() {
         Observation::Unrenderable,
     ];
     let failed = Verdict::ALL.map(Observation::Failed);
-    // A probe from outside cannot see a rollout.
-    let probed = Verdict::ALL.into_iter().filter(|verdict| *verdict != Verdict::RolloutFailed);
+    // A probe from outside cannot tell a wrong service from the old one that still answers.
+    let probed = Verdict::ALL.into_iter().filter(|verdict| *verdict != Verdict::AppWrong);
     for observation in
         observations.into_iter().chain(failed).chain(probed.map(Observation::TimedOut))
     {

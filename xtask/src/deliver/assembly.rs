@@ -1,12 +1,12 @@
-//! Our two images as files, for [`crate::tools::oci`]: the same layers, labels and settings as
-//! `Dockerfile` and `model/Dockerfile` make, without a base image. So the service's runs with the C
+//! Our two images as files, for [`crate::tools::oci`]: the layers of `Dockerfile` and `model/Dockerfile`, with
+//! the labels and variables that anybody reads, and without a base image. So the service's runs with the C
 //! library of whoever unpacks it, and its label says so.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use contract::artifact::Artifact;
+use contract::artifact::{Artifact, MANIFEST};
 use contract::digest::Digest;
 use fs_err as fs;
 
@@ -14,7 +14,7 @@ use crate::deliver::program::Program;
 use crate::tools::oci::{self, File, Image, Layer, Settings, Source};
 
 pub(crate) const APP_VERSION_LABEL: &str = "org.opencontainers.image.version";
-const REVISION_LABEL: &str = "org.opencontainers.image.revision";
+pub(crate) const REVISION_LABEL: &str = "org.opencontainers.image.revision";
 const BASE_LABEL: &str = "org.opencontainers.image.base.name";
 const MODEL_VERSION_LABEL: &str = "mnist-api.model.version";
 pub(crate) const MODEL_DIGEST_LABEL: &str = "mnist-api.model.digest";
@@ -26,10 +26,10 @@ const PROGRAM: &str = "app/bin/mnist-api";
 /// Only the linker of a build reads it.
 const LINKER_SCRIPT: &str = "app/lib/libtorch.so";
 
-pub(crate) fn model_image(artifact: &Artifact) -> anyhow::Result<Image> {
+pub(crate) fn model_image(artifact: &Artifact) -> Image {
     let labels = labels(artifact, artifact.manifest().model_version.as_str());
     let settings = Settings { labels, ..Settings::default() };
-    Ok(Image { layers: vec![Layer::of_folder(artifact.path(), MODELS)?], settings })
+    Image { layers: vec![models(artifact)], settings }
 }
 
 /// `libtorch` is the folder that was built against.
@@ -43,7 +43,6 @@ pub(crate) fn service_image(
     libraries.0.remove(LINKER_SCRIPT);
     let binary = File { from: binary.to_owned(), executable: true };
     let binary = Layer(BTreeMap::from([(PROGRAM.to_owned(), binary)]));
-    let models = Layer::of_folder(artifact.path(), MODELS)?;
     let version = program.version();
     let mut labels = labels(artifact, &version);
     labels.insert(REVISION_LABEL.to_owned(), program.revision.clone());
@@ -61,7 +60,17 @@ pub(crate) fn service_image(
         user: "65532:65532".to_owned(),
         labels,
     };
-    Ok(Image { layers: vec![libraries, binary, models], settings })
+    Ok(Image { layers: vec![libraries, binary, models(artifact)], settings })
+}
+
+/// What the manifest vouches for, and the manifest; a file that somebody left beside is no part of it.
+fn models(artifact: &Artifact) -> Layer {
+    let names = artifact.manifest().files.keys().map(String::as_str);
+    let file = |name: &str| {
+        let from = artifact.path().join(name);
+        (format!("{MODELS}/{name}"), File { from, executable: false })
+    };
+    Layer(names.chain([MANIFEST]).map(file).collect())
 }
 
 /// The artifact that an image of its own holds, at `into`, whole or not at all.

@@ -11,6 +11,7 @@ use crate::deliver::models::repository_of_models;
 use crate::deliver::program::Program;
 use crate::deliver::store::Store;
 use crate::deliver::{assembly, image};
+use crate::libtorch;
 use crate::repo::Repo;
 use crate::report::{WithHint, step};
 use crate::tools::cargo;
@@ -45,21 +46,28 @@ impl Content<'_> {
         }
         let Some(digest) = store.resolve(self.repository, &self.tag())? else { return Ok(None) };
         let labels = store.labels(self.repository, digest)?;
-        let expected = self.artifact.manifest().model_digest.to_string();
-        let found = labels.get(assembly::MODEL_DIGEST_LABEL);
-        if found != Some(&expected) {
-            let found = found.map_or("no model", String::as_str);
-            let tag = self.tag();
-            let wrong = anyhow::anyhow!("{}:{tag} already exists with {found}", self.repository);
-            return Err(wrong)
-                .hint("delete that tag in the registry: it was not pushed by a release");
+        let version = self.program.version();
+        let model = self.artifact.manifest().model_digest.to_string();
+        for (label, expected) in [
+            (assembly::MODEL_DIGEST_LABEL, &model),
+            (assembly::APP_VERSION_LABEL, &version),
+            (assembly::REVISION_LABEL, &self.program.revision),
+        ] {
+            let found = labels.get(label);
+            if found != Some(expected) {
+                let found = found.map_or("nothing", String::as_str);
+                let name = format!("{}:{}", self.repository, self.tag());
+                let wrong = anyhow::anyhow!("{name} already exists with {found} as its {label}");
+                return Err(wrong)
+                    .hint("delete that tag in the registry: it was not pushed by a release");
+            }
         }
         self.pin(digest).map(Some)
     }
 
     /// Builds what is missing and puts it where images live, the artifact's own image beside it.
     pub(crate) fn make(&self, repo: &Repo, store: &Store) -> anyhow::Result<Pin> {
-        let digest = match store.open()? {
+        let digest = match store.create()? {
             Some(layout) => self.assemble(repo, &layout)?,
             None => image::build_and_push(repo, self)?,
         };
@@ -70,16 +78,16 @@ impl Content<'_> {
     fn assemble(&self, repo: &Repo, layout: &Layout) -> anyhow::Result<Digest> {
         let version = &self.artifact.manifest().model_version;
         let models = repository_of_models(self.repository);
-        // Named by its weights, so what is there is the same.
+        // A version names the weights, and what was pushed first stays what it is.
         if layout.resolve(&models, version.as_str())?.is_none() {
-            layout.add(&models, version.as_str(), &assembly::model_image(self.artifact)?)?;
+            layout.add(&models, version.as_str(), &assembly::model_image(self.artifact))?;
         }
         step("building the service");
         let binary = cargo::build(repo, "app", "mnist-api")?;
         let tag = self.tag();
         step(format_args!("assembling {}:{tag}", self.repository));
         let image =
-            assembly::service_image(&binary, &repo.libtorch(), self.artifact, self.program)?;
+            assembly::service_image(&binary, &libtorch::in_use(repo), self.artifact, self.program)?;
         layout.add(self.repository, &tag, &image)
     }
 }

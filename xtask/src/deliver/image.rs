@@ -159,18 +159,24 @@ impl SmokeArgs {
     pub(crate) fn run(self, repo: &Repo) -> anyhow::Result<()> {
         engine::demand()?;
         let probes = self.probes.unwrap_or_else(|| repo.probes());
-        data(smoke(&self.image, &probes, &self.deadline)?.trim_end());
+        let labels = engine::labels(&self.image)?;
+        let label = |name: &str| {
+            let label = labels.get(name);
+            label.with_context(|| format!("`{}` has no label {name}: not our image", self.image))
+        };
+        let promised = (label(APP_VERSION_LABEL)?.as_str(), label(MODEL_DIGEST_LABEL)?.as_str());
+        data(smoke(&self.image, &probes, &self.deadline, promised)?.trim_end());
         Ok(())
     }
 }
 
 /// The report of a service that is fit; an error with the smoke test's own exit status otherwise.
-fn smoke(image: &str, probes: &Path, deadline: &str) -> anyhow::Result<String> {
-    let labels = engine::labels(image)?;
-    let label = |name: &str| {
-        labels.get(name).with_context(|| format!("`{image}` has no label {name}: not our image"))
-    };
-    let (version, digest) = (label(APP_VERSION_LABEL)?, label(MODEL_DIGEST_LABEL)?);
+fn smoke(
+    image: &str,
+    probes: &Path,
+    deadline: &str,
+    (version, digest): (&str, &str),
+) -> anyhow::Result<String> {
     let probes = fs_err::canonicalize(probes)?;
     let server = Container::start(image, &format!("{REPOSITORY}-smoke-{}", std::process::id()))?;
     let Some(address) = server.address()? else {
@@ -193,19 +199,19 @@ pub(crate) fn demand_fit(repo: &Repo, store: &Store, pin: &Pin) -> anyhow::Resul
     const DEADLINE: &str = "30s";
     let image = &pin.image;
     step(format_args!("trying out {image}"));
-    let Some(layout) = store.open()? else {
+    let (version, model) = (pin.app_version.as_str(), pin.model_digest.to_string());
+    let Some(layout) = store.create()? else {
         let digest = format!("{}@{}", image.repository(), image.digest());
         if !engine::provide(&digest) {
             bail!("the engine cannot fetch `{digest}`");
         }
-        return smoke(&digest, &repo.probes(), DEADLINE).map(drop);
+        return smoke(&digest, &repo.probes(), DEADLINE, (version, &model)).map(drop);
     };
     let folder = tempfile::tempdir().context("making a folder for a root filesystem")?;
     let node = Node::new(layout, folder.path())?;
     let probes = repo.probes().display().to_string();
-    let (version, digest) = (pin.app_version.as_str(), pin.model_digest.to_string());
     let ended = node.try_out(image, |url| {
-        smoke_arguments(url, &probes, DEADLINE, version, &digest).map(str::to_owned).to_vec()
+        smoke_arguments(url, &probes, DEADLINE, version, &model).map(str::to_owned).to_vec()
     })?;
     step(ended.stderr.trim_end());
     if ended.success { Ok(()) } else { Err(unfit(&image.to_string(), ended.code)) }

@@ -45,12 +45,10 @@ impl Models<'_> {
         Artifact::open(&folder).hint("`cargo xtask train` makes an artifact")
     }
 
-    /// The model of the newest Verified Change; none where nothing was ever verified.
+    /// The model of the newest Verified Change that was not rolled back and is not quarantined; none where
+    /// there is no such Change.
     pub(crate) fn champion(&self, history: &History) -> anyhow::Result<Option<Artifact>> {
-        let Some(pinned) = history.last_verified().map(|good| history.pinned(good)) else {
-            return Ok(None);
-        };
-        let pin = pinned.pin().context("what was verified last is not readable any more")?;
+        let Some((_, pin)) = history.restorable().next() else { return Ok(None) };
         let version = pin.model_version();
         if let Some(artifact) = self.trained_here(&version, pin.model_digest) {
             return Ok(Some(artifact));

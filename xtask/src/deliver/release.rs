@@ -5,7 +5,9 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
+use gitops::guards::Guard;
 use gitops::history::History;
+use gitops::object_id::CommitId;
 use gitops::pin::Pin;
 use gitops::plan;
 use gitops::verdict::Verdict;
@@ -51,6 +53,23 @@ pub(crate) struct Args {
     pub(crate) publication: Publication,
 }
 
+/// What main said when the gate judged. Minutes later it may say something else: then the judgement is
+/// about another champion, or would silently overwrite somebody's release.
+#[derive(PartialEq, Eq)]
+struct Grounds {
+    head: Option<CommitId>,
+    champion: Option<CommitId>,
+}
+
+impl Grounds {
+    fn of(history: &History, champions: &History) -> Self {
+        Self {
+            head: history.head().map(|head| head.commit),
+            champion: champions.restorable().next().map(|(champion, _)| champion.commit),
+        }
+    }
+}
+
 /// A release that ended half-way lost nothing.
 const AGAIN: &str = "the same command again, once that is mended: what is whole is found and kept";
 
@@ -63,7 +82,8 @@ impl Args {
         let store = &self.publication.store;
         let snapshot = self.publication.remote.snapshot(repo)?;
         let history = snapshot.history(&environment(&snapshot, &self.env)?);
-        let champion = snapshot.history(&environment(&snapshot, &self.champion)?);
+        let champions = snapshot.history(&environment(&snapshot, &self.champion)?);
+        let judged_on = Grounds::of(&history, &champions);
         let repository = self.repository(&history)?;
         // Before minutes of building, not after.
         let movable = plan::demand_movable(&history);
@@ -72,7 +92,7 @@ impl Args {
         let scratch = tempfile::tempdir().context("making a folder for artifacts")?;
         let models = Models { repo, store, scratch: scratch.path() };
         let artifact = models.candidate(self.model.as_deref())?;
-        let champion = models.champion(&champion)?;
+        let champion = models.champion(&champions)?;
         let program = Program::of(repo)?;
         let gate = Gate::read(&self.policy.clone().unwrap_or_else(|| repo.gate()))?;
         let champion = champion.as_ref().map(Candidate::of).transpose()?;
@@ -105,13 +125,24 @@ impl Args {
             None => content.make(repo, store).hint(AGAIN)?,
         };
         try_out(repo, store, &pin)?;
-        self.pin(repo, &pin, &judgement.to_string())
+        self.pin(repo, &pin, &judgement.to_string(), &judged_on)
     }
 
     /// The commit, with the gate's word as its evidence.
-    fn pin(&self, repo: &Repo, pin: &Pin, judgement: &str) -> Result<(), Stop> {
-        self.publication.publish(repo, &[&self.env], |snapshot, environments| {
-            let mut plan = plan::release(&snapshot.history(&environments[0]), pin)?;
+    fn pin(
+        &self,
+        repo: &Repo,
+        pin: &Pin,
+        judgement: &str,
+        judged_on: &Grounds,
+    ) -> Result<(), Stop> {
+        let names = [&*self.champion, &*self.env];
+        self.publication.publish(repo, &names, |snapshot, environments| {
+            let [champions, history] = [0, 1].map(|at| snapshot.history(&environments[at]));
+            let mut plan = plan::release(&history, pin)?;
+            if Grounds::of(&history, &champions) != *judged_on {
+                return Err(Guard::Contended);
+            }
             plan.paragraphs.push(judgement.to_owned());
             Ok(plan)
         })
@@ -138,6 +169,9 @@ fn try_out(repo: &Repo, store: &Store, pin: &Pin) -> Result<(), Stop> {
     if verdict.is_some_and(Verdict::condemns_the_image) {
         let hint = "cargo xtask image smoke IMAGE shows more, where a container engine is";
         return Err(Stop::new(Ending::Refused, error, hint));
+    }
+    if verdict == Some(Verdict::Undecided) {
+        return Err(Stop::new(Ending::TryAgain, error, AGAIN));
     }
     Ok(Err(error).hint(AGAIN)?)
 }

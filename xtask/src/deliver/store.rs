@@ -23,7 +23,12 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    pub(crate) fn open(&self) -> anyhow::Result<Option<Layout>> {
+    fn open(&self) -> anyhow::Result<Option<Layout>> {
+        self.layout.as_ref().map(|folder| Layout::open(folder)).transpose()
+    }
+
+    /// For whoever puts images in; the folder need not be there.
+    pub(crate) fn create(&self) -> anyhow::Result<Option<Layout>> {
         self.layout.as_ref().map(|folder| Layout::create(folder)).transpose()
     }
 
@@ -41,6 +46,9 @@ impl Store {
 
     /// The digest that a tag stands for now.
     pub(crate) fn resolve(&self, repository: &str, tag: &str) -> anyhow::Result<Option<Digest>> {
+        if self.layout.as_ref().is_some_and(|folder| !folder.exists()) {
+            return Ok(None);
+        }
         match self.open()? {
             Some(layout) => layout.resolve(repository, tag),
             None => Repository::open(repository).resolve(tag),

@@ -27,6 +27,7 @@ use crate::libtorch;
 use crate::reconciler::{Application, Node, Notice, Source};
 use crate::repo::{Repo, read_task};
 use crate::report::data;
+use crate::tools::kustomize;
 use crate::tools::oci::Layout;
 
 /// Play a release, a crash, a wrong model and a fix-forward, from training to revert, on this machine
@@ -42,7 +43,7 @@ pub(crate) struct Args {
 }
 
 /// Set by Ctrl-C: whatever waits ends, and so everything is put away.
-pub(crate) static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 impl Args {
     pub(crate) fn run(self, repo: &Repo) -> anyhow::Result<()> {
@@ -50,6 +51,7 @@ impl Args {
             .context("watching for Ctrl-C")?;
         let transcript = Transcript::begin();
         libtorch::ensure(repo)?;
+        kustomize::provide()?;
         let stage = Stage::set(repo)?;
         let played = play(repo, &stage, transcript);
         if self.keep {
@@ -79,9 +81,10 @@ fn play(repo: &Repo, stage: &Stage, transcript: Transcript) -> anyhow::Result<()
     let node = Node::new(images, &stage.path().join("node"))?;
     let source = Source::new(&stage.remote());
     let (send, events) = mpsc::channel();
+    let stop = AtomicBool::new(false);
     let follow = |environment: &Environment| {
         let send = send.clone();
-        Application::new(environment.clone(), &source, &node, move |notice| match notice {
+        Application::new(environment.clone(), &source, &node, &stop, move |notice| match notice {
             Notice::Progress(line) => transcript.say(line),
             // Nobody listens any more only when the play is over.
             Notice::Event(json) => drop(send.send(json)),
@@ -91,11 +94,11 @@ fn play(repo: &Repo, stage: &Stage, transcript: Transcript) -> anyhow::Result<()
     let [at_staging, at_production] =
         applications.each_ref().map(|application| Visitor::new(&application.url(), &pictures));
     let processes = applications.each_ref().map(Application::process);
-    let stop = AtomicBool::new(false);
+    drop(send);
     std::thread::scope(|scope| {
         let _stop = StopWhenDone(&stop);
         for application in applications {
-            scope.spawn(|| application.run(&stop));
+            scope.spawn(|| application.run());
         }
         for visitor in [&at_staging, &at_production] {
             scope.spawn(|| visitor.run(&stop));

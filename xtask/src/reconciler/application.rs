@@ -42,9 +42,10 @@ pub(crate) struct Application<'a> {
     source: &'a Source,
     node: &'a Node,
     notify: Box<dyn Fn(Notice) + Send + Sync + 'a>,
+    stop: &'a AtomicBool,
     front: Front,
     /// What the newest commit looked at asks for.
-    seen: Option<(CommitId, Result<Wanted, String>)>,
+    seen: Option<(CommitId, Option<Wanted>)>,
     /// What was applied last, be it that it never became ready.
     applied: Option<Wanted>,
     is_healthy: bool,
@@ -67,6 +68,7 @@ impl<'a> Application<'a> {
         environment: Environment,
         source: &'a Source,
         node: &'a Node,
+        stop: &'a AtomicBool,
         notify: impl Fn(Notice) + Send + Sync + 'a,
     ) -> anyhow::Result<Self> {
         Ok(Self {
@@ -74,6 +76,7 @@ impl<'a> Application<'a> {
             source,
             node,
             notify: Box::new(notify),
+            stop,
             front: Front::open()?,
             seen: None,
             applied: None,
@@ -94,8 +97,12 @@ impl<'a> Application<'a> {
         self.process.clone()
     }
 
-    pub(crate) fn run(mut self, stop: &AtomicBool) {
-        while !stop.load(Ordering::SeqCst) {
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn run(mut self) {
+        while !self.is_stopped() {
             if let Err(error) = self.turn() {
                 self.say(format!("{error:#}"));
                 std::thread::sleep(PAUSE * 5);
@@ -109,10 +116,10 @@ impl<'a> Application<'a> {
         (self.notify)(Notice::Progress(format!("{}: {what}", self.environment)));
     }
 
-    fn tell(&self, revision: CommitId, observation: Observation, evidence: Vec<String>) {
+    fn tell(&self, revision: Option<CommitId>, observation: Observation, evidence: Vec<String>) {
         let event = Event {
             environment: self.environment.clone(),
-            revision: Some(revision),
+            revision,
             observed_at: Timestamp::now(),
             observation,
             evidence,
@@ -124,16 +131,24 @@ impl<'a> Application<'a> {
         let head = self.source.head()?;
         let is_new = self.seen.as_ref().is_none_or(|(seen, _)| *seen != head);
         if is_new {
-            let rendered = self.source.render(head, &self.environment)?;
-            let wanted = rendered.and_then(|manifests| {
-                Wanted::parse(&manifests).map_err(|error| format!("{error:#}"))
-            });
-            if let Err(mistake) = &wanted {
-                self.tell(head, Observation::Unrenderable, vec![mistake.clone()]);
-            }
+            let wanted = match self.source.render(head, &self.environment)? {
+                Ok(manifests) => match Wanted::parse(&manifests) {
+                    Ok(wanted) => Some(wanted),
+                    // What only a cluster can do says nothing about the release.
+                    Err(error) => {
+                        self.say(format_args!("this cannot be run without a cluster: {error:#}"));
+                        None
+                    }
+                },
+                // Argo CD names the branch here and not the commit.
+                Err(mistake) => {
+                    self.tell(None, Observation::Unrenderable, vec![mistake]);
+                    None
+                }
+            };
             self.seen = Some((head, wanted));
         }
-        let Some((_, Ok(wanted))) = self.seen.clone() else { return Ok(()) };
+        let Some((_, Some(wanted))) = self.seen.clone() else { return Ok(()) };
         if wanted.is_unreleased() {
             return Ok(());
         }
@@ -151,7 +166,8 @@ impl<'a> Application<'a> {
         self.is_healthy && self.applied.as_ref().is_some_and(|live| live.is_same_state(wanted))
     }
 
-    /// Brings back a process that is gone. No hook runs, so nothing is proven.
+    /// Brings back a process that is gone, as a kubelet does whatever became of the sync. No hook runs, so
+    /// nothing is proven.
     fn heal(&mut self, wanted: &Wanted) -> anyhow::Result<()> {
         if self.serving.as_ref().is_some_and(Pod::is_running) {
             return Ok(());
@@ -178,12 +194,13 @@ impl<'a> Application<'a> {
             Err(why) => {
                 let evidence = format!("Deployment: exceeded its progress deadline; {why}");
                 self.say(&evidence);
-                self.tell(revision, Observation::Failed(Verdict::RolloutFailed), vec![evidence]);
+                let observation = Observation::Failed(Verdict::RolloutFailed);
+                self.tell(Some(revision), observation, vec![evidence]);
             }
             Ok(pod) => {
                 self.serve(pod);
                 let (observation, evidence) = self.smoke(&smoke, &template.image);
-                self.tell(revision, observation, vec![evidence]);
+                self.tell(Some(revision), observation, vec![evidence]);
             }
         }
     }
@@ -197,11 +214,12 @@ impl<'a> Application<'a> {
         }
         let mut back_off = FIRST_BACK_OFF;
         let mut why = String::new();
-        while Instant::now() < deadline {
+        while Instant::now() < deadline && !self.is_stopped() {
             match self.node.start(&wanted.template) {
                 Ok(pod) => {
-                    while pod.is_running() && Instant::now() < deadline {
-                        if pod.is_ready() {
+                    while pod.is_running() && Instant::now() < deadline && !self.is_stopped() {
+                        // Whoever else got its port would be ready too.
+                        if pod.is_ready() && pod.is_running() {
                             return Ok(pod);
                         }
                         std::thread::sleep(READINESS_PERIOD);
@@ -210,7 +228,10 @@ impl<'a> Application<'a> {
                 }
                 Err(error) => why = format!("cannot be started: {error:#}"),
             }
-            std::thread::sleep(back_off.min(deadline.saturating_duration_since(Instant::now())));
+            let resume = (Instant::now() + back_off).min(deadline);
+            while Instant::now() < resume && !self.is_stopped() {
+                std::thread::sleep(READINESS_PERIOD);
+            }
             back_off *= 2;
         }
         Err(why)
@@ -229,6 +250,9 @@ impl<'a> Application<'a> {
     fn smoke(&self, smoke: &Smoke, image: &ImageReference) -> (Observation, String) {
         let undecided = |why: String| (Observation::Failed(Verdict::Undecided), why);
         for _ in 0..smoke.tries {
+            if self.is_stopped() {
+                break;
+            }
             let ended = self.node.mount(&smoke.probes).and_then(|probes| {
                 self.node.run(image, &smoke.against(&self.front.url(), probes.path()))
             });

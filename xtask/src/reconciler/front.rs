@@ -5,6 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
 
 pub(super) struct Front {
     port: u16,
@@ -22,7 +23,12 @@ impl Front {
         let backend = Arc::new(AtomicU16::new(NOWHERE));
         let leads_to = Arc::clone(&backend);
         std::thread::Builder::new().name("front".to_owned()).spawn(move || {
-            for client in listener.incoming().flatten() {
+            for client in listener.incoming() {
+                // As a rule too many files are open, and the next moment fewer.
+                let Ok(client) = client else {
+                    std::thread::sleep(Duration::from_millis(10));
+                    continue;
+                };
                 let backend = leads_to.load(Ordering::SeqCst);
                 if backend == NOWHERE {
                     continue;

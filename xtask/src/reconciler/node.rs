@@ -4,6 +4,7 @@
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -17,6 +18,7 @@ pub(crate) struct Node {
     images: Layout,
     /// Root filesystems, logs, mounted files.
     folder: PathBuf,
+    started: AtomicUsize,
 }
 
 /// One process of the service.
@@ -30,7 +32,7 @@ pub(super) struct Pod {
 impl Node {
     pub(crate) fn new(images: Layout, folder: &Path) -> anyhow::Result<Self> {
         fs_err::create_dir_all(folder.join("logs"))?;
-        Ok(Self { images, folder: folder.to_owned() })
+        Ok(Self { images, folder: folder.to_owned(), started: AtomicUsize::new(0) })
     }
 
     fn unpack(&self, image: &ImageReference) -> anyhow::Result<Unpacked> {
@@ -43,7 +45,8 @@ impl Node {
         let port = free_port()?;
         let listen = ("LISTEN".to_owned(), format!("127.0.0.1:{port}"));
         let env = unpacked.env.iter().chain(&template.env).chain([&listen]).cloned();
-        let log = self.folder.join(format!("logs/{port}"));
+        let number = self.started.fetch_add(1, Ordering::SeqCst);
+        let log = self.folder.join(format!("logs/{number}"));
         let args = [unpacked.entrypoint.as_slice(), &unpacked.cmd].concat();
         let process = command(&unpacked.root, args, env)?.tied_to_us().start(&log)?;
         Ok(Pod { template: template.clone(), port, log, process })
@@ -53,7 +56,7 @@ impl Node {
     pub(super) fn run(&self, image: &ImageReference, args: &[String]) -> anyhow::Result<Ended> {
         let unpacked = self.unpack(image)?;
         let args = [unpacked.entrypoint.as_slice(), args].concat();
-        command(&unpacked.root, args, unpacked.env)?.end()
+        command(&unpacked.root, args, unpacked.env)?.tied_to_us().end()
     }
 
     /// A file of ours for a process to read, as a volume is.

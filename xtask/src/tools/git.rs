@@ -31,15 +31,22 @@ pub(crate) fn last_change(repo: &Repo, paths: &[String]) -> Option<String> {
 
 /// Whether these paths hold anything that no commit does, files that Git does not know included.
 pub(crate) fn differs(repo: &Repo, paths: &[String]) -> anyhow::Result<bool> {
-    let status = git(repo).args(["status", "--porcelain", "--"]).args(paths).read()?;
+    let status = git(repo).args(["status", "--porcelain", "--untracked-files=all", "--"]);
+    let status = status.args(paths).read()?;
     Ok(!status.is_empty())
 }
 
 /// For programs that write Git: nothing of the user's (hooks, replacements, background work, glob
 /// characters in paths) changes what is read or written.
 pub(crate) fn plumbing(dir: &Path) -> Cmd {
-    let settings =
-        ["core.hooksPath=/dev/null", "gc.auto=0", "maintenance.auto=false", "core.quotePath=false"];
+    let settings = [
+        "core.hooksPath=/dev/null",
+        "core.autocrlf=false",
+        "core.quotePath=false",
+        "commit.gpgSign=false",
+        "gc.auto=0",
+        "maintenance.auto=false",
+    ];
     let settings = settings.into_iter().flat_map(|setting| ["-c", setting]);
     at(dir).args(["--no-replace-objects", "--literal-pathspecs"]).args(settings)
 }
@@ -84,6 +91,26 @@ fn git(repo: &Repo) -> Cmd {
     at(repo.root())
 }
 
+/// What `git rev-parse --local-env-vars` lists: Git hands these to hooks and to `rebase --exec`, and with
+/// them every command would be about that repository instead of the one that it is run in.
+const LOCAL: [&str; 15] = [
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_CONFIG",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_CONFIG_COUNT",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_GRAFT_FILE",
+    "GIT_INDEX_FILE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_PREFIX",
+    "GIT_SHALLOW_FILE",
+    "GIT_COMMON_DIR",
+];
+
 fn at(dir: &Path) -> Cmd {
-    Cmd::new("git", dir).env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C")
+    Cmd::new("git", dir).without(&LOCAL).env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C")
 }

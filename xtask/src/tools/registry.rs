@@ -4,9 +4,10 @@
 
 use std::io::Read;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use contract::digest::Digest;
 use gitops::admit::{ImageCheck, Signature};
 use gitops::image_reference::ImageReference;
@@ -14,6 +15,7 @@ use serde_json::Value;
 use ureq::http::{Method, Request, Response, StatusCode};
 use ureq::tls::{RootCerts, TlsConfig};
 
+use crate::process::Cmd;
 use crate::report::{WithHint, step};
 use crate::tools::oci::{Descriptor, Source};
 
@@ -151,9 +153,14 @@ fn place(repository: &str) -> (String, String) {
 
 /// Engines speak to a loopback registry without TLS, and to no other.
 fn scheme(host: &str) -> &'static str {
-    let name = host.split(':').next().unwrap_or_default();
-    let is_loopback = name.parse().is_ok_and(|address: Ipv4Addr| address.is_loopback());
-    if name == "localhost" || is_loopback { "http" } else { "https" }
+    if is_loopback(&format!("http://{host}/")) { "http" } else { "https" }
+}
+
+/// Whether a URL leads to this machine.
+fn is_loopback(url: &str) -> bool {
+    let Some(rest) = url.strip_prefix("http://") else { return false };
+    let name = rest.split(['/', ':']).next().unwrap_or_default();
+    name == "localhost" || name.parse().is_ok_and(|address: Ipv4Addr| address.is_loopback())
 }
 
 /// What `docker login` left where it keeps secrets in its own file: user and password, as HTTP wants them.
@@ -163,7 +170,21 @@ fn credentials(host: &str) -> Option<String> {
     let text = fs_err::read_to_string(folder.join("config.json")).ok()?;
     let config: Value = serde_json::from_str(&text).ok()?;
     let name = if host == DEFAULT { DEFAULT_CREDENTIALS } else { host };
-    config["auths"][name]["auth"].as_str().map(str::to_owned)
+    let kept = config["auths"][name]["auth"].as_str().filter(|auth| !auth.is_empty());
+    if let Some(auth) = kept {
+        return Some(auth.to_owned());
+    }
+    let helper = config["credHelpers"][host].as_str().or(config["credsStore"].as_str())?;
+    ask_helper(helper, name)
+}
+
+/// A program of the user's that keeps secrets elsewhere, by Docker's protocol for them.
+fn ask_helper(helper: &str, name: &str) -> Option<String> {
+    let program = format!("docker-credential-{helper}");
+    let ended = Cmd::new(program, Path::new(".")).arg("get").input(name).end().ok()?;
+    let secret: Value = serde_json::from_str(&ended.stdout).ok()?;
+    let (user, secret) = (secret["Username"].as_str()?, secret["Secret"].as_str()?);
+    Some(BASE64_STANDARD.encode(format!("{user}:{secret}")))
 }
 
 /// `Bearer realm="…",service="…",scope="…"`: where to get a token for what was asked.
@@ -189,6 +210,8 @@ impl Challenge {
     }
 
     fn token(&self, agent: &ureq::Agent, basic: Option<&str>) -> anyhow::Result<String> {
+        let is_ours = self.realm.starts_with("https://") || is_loopback(&self.realm);
+        let basic = basic.filter(|_| is_ours);
         let mut request = agent.get(&self.realm);
         for (name, value) in &self.query {
             request = request.query(name, value);

@@ -162,7 +162,10 @@ impl Envelope {
                 env,
                 revision,
                 observed_at: at,
-                probe: exit_code(verdict),
+                probe: match verdict {
+                    Verdict::RolloutFailed => exit_code(Verdict::AppWrong),
+                    verdict => exit_code(verdict),
+                },
                 messages,
             }),
         }
@@ -262,7 +265,11 @@ impl TimedOut {
     fn event(self, environment: Environment, app: &str) -> Result<Event, InvalidEvent> {
         let mut evidence = vec![format!("{app}: no verdict until the deadline")];
         evidence.extend(self.messages);
-        let verdict = self.probe.map_or(Verdict::Unknown, Verdict::of_exit_code);
+        let verdict = match self.probe.map_or(Verdict::Unknown, Verdict::of_exit_code) {
+            // Seen from outside, 42 may be the old version that still answers. It condemns no image.
+            Verdict::AppWrong => Verdict::RolloutFailed,
+            verdict => verdict,
+        };
         Ok(Event {
             environment,
             revision: Some(self.revision.parse()?),

@@ -159,7 +159,7 @@ impl Cluster {
         let live = self.live.as_ref().filter(|live| *live == wanted && self.healthy);
         let Some(live) = live else { return vec![Observation::TimedOut(Verdict::Unknown)] };
         let verdict = if live.is(Truth::AppWrong) {
-            Verdict::AppWrong
+            Verdict::RolloutFailed
         } else if live.is(Truth::ModelWrong) {
             Verdict::ModelWrong
         } else {

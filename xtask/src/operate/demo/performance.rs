@@ -5,12 +5,13 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use anyhow::{bail, ensure};
+use anyhow::{Context, bail, ensure};
 use contract::artifact::Artifact;
-use gitops::change::{Change, Kind};
 use gitops::history::History;
 use gitops::pin::Pin;
 use gitops::plan;
+use gitops::trailers::Key;
+use gitops::verdict::Verdict;
 
 use super::INTERRUPTED;
 use super::models::Workshop;
@@ -68,7 +69,7 @@ impl Performance<'_> {
         self.release(&artifact)?;
         self.handle(&self.next_event()?)?;
         self.demand_verified(STAGING)?;
-        self.company.staging.begin();
+        self.company.staging.begin()?;
 
         let promotion = promote::Args {
             from: STAGING.to_owned(),
@@ -78,7 +79,7 @@ impl Performance<'_> {
         promotion.run(self.repo)?;
         self.handle(&self.next_event()?)?;
         self.demand_verified(PRODUCTION)?;
-        self.company.production.begin();
+        self.company.production.begin()?;
         let answer = self.company.production.ask_once()?;
         act.say(format_args!("production answers `{}` by {}", answer.name, answer.model_version));
         ensure!(answer.is_right, "production answers wrongly");
@@ -97,17 +98,22 @@ impl Performance<'_> {
         act.act("Act 2: a release that crashes is reverted, and the old one serves all the while");
         let broken = self.workshop.broken(good)?;
         self.pin_past_the_gate(&broken, "broken")?;
+        let before = self.history(STAGING)?;
         let event = self.next_event()?;
         self.handle(&event)?;
-        self.demand_rolled_back(STAGING)?;
+        let after = self.demand_rolled_back(&before, Verdict::RolloutFailed)?;
+        ensure!(
+            after.holds().is_ok_and(|holds| holds.quarantined.is_empty()),
+            "a crash condemned an image"
+        );
         act.say("the same report a second time:");
         self.handle(&event)?;
+        ensure!(self.history(STAGING)?.tip() == after.tip(), "a report was handled twice");
         self.handle(&self.next_event()?)?;
         self.demand_verified(STAGING)?;
         let seen = self.company.staging.take();
         act.say(format_args!("staging meanwhile: {seen}"));
-        ensure!(seen.wrong == 0 && seen.failures.is_empty(), "requests were lost");
-        Ok(())
+        seen.demand_undisturbed(STAGING)
     }
 
     fn a_wrong_model_is_caught_and_quarantined(&self) -> anyhow::Result<()> {
@@ -120,9 +126,11 @@ impl Performance<'_> {
         self.demand_refused(self.release_args(&ignorant).run(self.repo), "the gate refuses")?;
         let pin = self.pin_past_the_gate(&ignorant, "ignorant")?;
         let pinned = Instant::now();
+        let before = self.history(STAGING)?;
         self.handle(&self.next_event()?)?;
         act.say(format_args!("from pin to revert: {:.1} s", pinned.elapsed().as_secs_f64()));
-        self.demand_rolled_back(STAGING)?;
+        let after = self.demand_rolled_back(&before, Verdict::ModelWrong)?;
+        ensure!(after.is_held(pin.image.digest()), "a wrong model was not quarantined");
         self.handle(&self.next_event()?)?;
         self.demand_verified(STAGING)?;
         act.say(format_args!("from pin to verified: {:.1} s", pinned.elapsed().as_secs_f64()));
@@ -142,6 +150,10 @@ impl Performance<'_> {
         self.pin_past_the_gate(&broken, "broken-again")?;
         act.say("before it is given up, the fix is pushed:");
         self.release(&fix)?;
+        ensure!(
+            self.events.try_recv().is_err(),
+            "the failure was reported before its fix was pushed"
+        );
         let before = self.history(STAGING)?;
         self.handle(&self.next_event()?)?;
         ensure!(self.history(STAGING)?.tip() == before.tip(), "a superseded change was reverted");
@@ -170,8 +182,7 @@ impl Performance<'_> {
         audit::Args { remote: remote() }.run(self.repo)?;
         let seen = self.company.production.take();
         self.transcript.say(format_args!("production all the while: {seen}"));
-        ensure!(seen.wrong == 0 && seen.failures.is_empty(), "production was disturbed");
-        Ok(())
+        seen.demand_undisturbed(PRODUCTION)
     }
 
     fn release_args(&self, artifact: &Artifact) -> release::Args {
@@ -241,11 +252,17 @@ impl Performance<'_> {
         Ok(())
     }
 
-    fn demand_rolled_back(&self, environment: &str) -> anyhow::Result<()> {
-        let history = self.history(environment)?;
-        let is_rollback = |head: &Change| head.kind == Kind::Rollback;
-        ensure!(history.head().is_some_and(is_rollback), "{environment} was not rolled back");
-        Ok(())
+    /// Staging pins what it had verified last, for this reason, and nobody else came in between.
+    fn demand_rolled_back(&self, before: &History, verdict: Verdict) -> anyhow::Result<History> {
+        let history = self.history(STAGING)?;
+        let undone = before.head().context("staging was never released")?;
+        let head = history.head().context("staging is gone")?;
+        ensure!(head.rollback_of() == Some(undone.commit), "staging was not rolled back");
+        let reason = head.trailers.get(Key::Verdict);
+        ensure!(reason == Some(verdict.name()), "it was rolled back for another reason");
+        let good = before.last_verified().context("nothing was verified before")?;
+        ensure!(history.same_pin(head, good), "something else than the verified pin is back");
+        Ok(history)
     }
 
     /// An attempt that has to fail, and for this reason.
@@ -259,6 +276,7 @@ impl Performance<'_> {
 
     fn kill_staging(&self) -> anyhow::Result<()> {
         let pid = self.company.staging_process.pid();
+        ensure!(pid != 0, "nothing serves staging");
         Cmd::new("kill", self.stage.path()).args(["-KILL", &pid.to_string()]).run()?;
         let deadline = Instant::now() + PATIENCE;
         while self.company.staging_process.pid() == pid || self.company.staging.ask_once().is_err()

@@ -13,7 +13,6 @@ use serde_yaml::{Mapping, Value};
 
 use crate::deliver::remote::{Publication, Remote};
 use crate::deliver::store::Store;
-use crate::process::Cmd;
 use crate::repo::Repo;
 use crate::report::{WithHint, step};
 use crate::tools;
@@ -135,13 +134,16 @@ fn remove_orphans(temp: &Path) -> anyhow::Result<()> {
         let Some(pid) = pid.and_then(|pid| pid.parse::<u32>().ok()) else { continue };
         if !is_running(pid) && !path.join(KEPT).exists() {
             step(format_args!("removing what a demo left that was killed: {}", path.display()));
-            fs::remove_dir_all(&path)?;
+            // Somebody else's, perhaps; whatever it is, it is no reason not to play.
+            if let Err(error) = fs::remove_dir_all(&path) {
+                step(error);
+            }
         }
     }
     Ok(())
 }
 
 fn git(dir: &Path, arguments: &[&str]) -> anyhow::Result<()> {
-    let git = Cmd::new("git", dir).args(["-c", "core.hooksPath=/dev/null"]).args(arguments);
+    let git = tools::git::plumbing(dir).args(arguments);
     git.run().hint("the demo needs git 2.28 or newer")
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 pub(super) struct Visitor<'a> {
     url: String,
     pictures: &'a [(Label, Image)],
-    begun: AtomicBool,
+    /// Those that the first model got right: what another gets wrong of them, it gets wrong itself.
+    known: OnceLock<Vec<&'a (Label, Image)>>,
     seen: Mutex<Seen>,
 }
 
@@ -45,22 +46,31 @@ impl<'a> Visitor<'a> {
         Self {
             url: format!("{url}/v1/predict"),
             pictures,
-            begun: AtomicBool::new(false),
+            known: OnceLock::new(),
             seen: Mutex::default(),
         }
     }
 
     /// From now on what comes back counts: before, nothing is there to answer.
-    pub(super) fn begin(&self) {
-        self.begun.store(true, Ordering::SeqCst);
+    pub(super) fn begin(&self) -> anyhow::Result<()> {
+        let mut known = Vec::new();
+        for picture in self.pictures {
+            if self.ask(picture.0, &picture.1)?.is_right {
+                known.push(picture);
+            }
+        }
+        ensure!(!known.is_empty(), "the first model knows none of the probes");
+        // Begun twice is begun.
+        drop(self.known.set(known));
+        Ok(())
     }
 
     pub(super) fn run(&self, stop: &AtomicBool) {
-        for (label, image) in self.pictures.iter().cycle() {
-            if stop.load(Ordering::SeqCst) {
-                return;
-            }
-            if self.begun.load(Ordering::SeqCst) {
+        let mut turn = 0;
+        while !stop.load(Ordering::SeqCst) {
+            if let Some(known) = self.known.get() {
+                let (label, image) = known[turn % known.len()];
+                turn += 1;
                 let answer = self.ask(*label, image);
                 self.seen.lock().unwrap_or_else(PoisonError::into_inner).note(answer);
             }
@@ -70,7 +80,8 @@ impl<'a> Visitor<'a> {
 
     /// The answer to the first picture.
     pub(super) fn ask_once(&self) -> anyhow::Result<Answer> {
-        let (label, image) = self.pictures.first().context("there are no pictures to ask for")?;
+        let known = self.known.get().context("nobody has begun to ask")?;
+        let (label, image) = known[0];
         self.ask(*label, image)
     }
 
@@ -100,6 +111,14 @@ impl<'a> Visitor<'a> {
 }
 
 impl Seen {
+    /// Somebody was answered, everybody was, and rightly.
+    pub(super) fn demand_undisturbed(&self, environment: &str) -> anyhow::Result<()> {
+        ensure!(!self.answers.is_empty(), "{environment} answered nobody");
+        ensure!(self.failures.is_empty(), "{environment} lost requests");
+        ensure!(self.wrong == 0, "{environment} answered wrongly");
+        Ok(())
+    }
+
     fn note(&mut self, answer: anyhow::Result<Answer>) {
         match answer {
             Ok(answer) => {

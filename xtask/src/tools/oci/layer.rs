@@ -87,8 +87,8 @@ fn extract(blob: impl Read, into: &Path) -> anyhow::Result<()> {
     for entry in archive.entries()? {
         let mut entry = entry?;
         let name = entry.path()?.into_owned();
-        let inside = name.components().all(|part| matches!(part, Component::Normal(_)));
-        let inside = inside || name == Path::new("./");
+        let within = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+        let inside = name.components().all(within);
         ensure!(inside, "it has a path that leads elsewhere: `{}`", name.display());
         let hidden = name.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         ensure!(!hidden.starts_with(".wh."), "it removes files of lower layers: `{hidden}`");
@@ -100,9 +100,7 @@ fn extract(blob: impl Read, into: &Path) -> anyhow::Result<()> {
                 let executable = entry.header().mode()? & 0o100 != 0;
                 let mut file = fs::File::create_new(&path)?;
                 io::copy(&mut entry, &mut file)?;
-                if executable {
-                    make_executable(&path)?;
-                }
+                protect(&path, executable)?;
             }
             other => bail!("it has `{}`, neither file nor folder: {other:?}", name.display()),
         }
@@ -112,14 +110,16 @@ fn extract(blob: impl Read, into: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Files of a layer are shared by every root that has it, so no process is to write to them.
 #[cfg(unix)]
-fn make_executable(path: &Path) -> io::Result<()> {
+fn protect(path: &Path, executable: bool) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))
+    let mode = if executable { 0o555 } else { 0o444 };
+    fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
 }
 
 #[cfg(not(unix))]
-fn make_executable(_: &Path) -> io::Result<()> {
+fn protect(_: &Path, _: bool) -> io::Result<()> {
     Ok(())
 }
 

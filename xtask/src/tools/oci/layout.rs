@@ -2,7 +2,7 @@
 //! which other tools read too. Blobs are written under their digest, whole or not at all, and never
 //! changed; only the index that gives them names is replaced.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
@@ -18,7 +18,7 @@ use super::{
     CONFIG, Config, Descriptor, Image, Index, LAYER, Layer, MANIFEST, Manifest, Platform, RootFs,
     Settings, Source, manifest, settings,
 };
-use crate::report::step;
+use crate::report::{WithHint, step};
 
 /// The annotation that gives an image its name.
 const NAME: &str = "org.opencontainers.image.ref.name";
@@ -39,6 +39,15 @@ pub(crate) struct Unpacked {
 }
 
 impl Layout {
+    /// A layout that is there.
+    pub(crate) fn open(folder: &Path) -> anyhow::Result<Self> {
+        if !folder.join(VERSION_FILE).is_file() {
+            return Err(anyhow::anyhow!("`{}` is no image layout", folder.display()))
+                .hint("cargo xtask release --layout DIR makes one");
+        }
+        Ok(Self { folder: folder.to_owned() })
+    }
+
     /// Makes the folder one that holds no image yet, unless it is a layout already.
     pub(crate) fn create(folder: &Path) -> anyhow::Result<Self> {
         let layout = Self { folder: folder.to_owned() };
@@ -86,17 +95,21 @@ impl Layout {
         Ok(named.next().map(|known| known.digest))
     }
 
-    /// A yes means that every part is there in its full size. Contents are looked at when they are used:
-    /// nothing starts from a blob whose digest does not hold.
+    /// A yes means that every part is there and is what its digest says.
     pub(crate) fn check(&self, image: &ImageReference) -> ImageCheck {
-        if !self.blob_path(image.digest()).exists() {
-            return ImageCheck::Missing;
+        match fs::metadata(self.blob_path(image.digest())) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return ImageCheck::Missing,
+            Err(error) => {
+                step(format_args!("{image} cannot be checked: {error}"));
+                return ImageCheck::Unchecked;
+            }
         }
         let whole = || {
             let manifest = manifest(self, image.digest())?;
             for part in manifest.layers.iter().chain([&manifest.config]) {
-                let size = fs::metadata(self.blob_path(part.digest))?.len();
-                ensure!(size == part.size, "{} has {size} bytes, not {}", part.digest, part.size);
+                let found = Digest::of_file(&self.blob_path(part.digest))?;
+                ensure!(found == part.digest, "what is stored as {} is {found}", part.digest);
             }
             Ok(())
         };

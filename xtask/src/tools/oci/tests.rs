@@ -88,7 +88,7 @@ fn an_image_comes_back_as_it_was_put_in() {
     assert_eq!(env, [("A".to_owned(), "1=2".to_owned())]);
     assert_eq!((entrypoint, cmd), (vec!["/bin/program".to_owned()], Vec::new()));
     let mode = |file: &str| fs::metadata(root.join(file)).unwrap().permissions().mode() & 0o777;
-    assert_eq!((mode("bin/program"), mode("lib/shared") & 0o111), (0o755, 0));
+    assert_eq!((mode("bin/program"), mode("lib/shared") & 0o111), (0o555, 0));
 }
 
 #[test]
@@ -212,6 +212,7 @@ fn a_layer_reaches_nothing_outside_of_its_folder() {
     for (name, kind, word) in [
         ("../evil", EntryType::Regular, "leads elsewhere"),
         ("/evil", EntryType::Regular, "leads elsewhere"),
+        ("./../evil", EntryType::Regular, "leads elsewhere"),
         ("a/../../evil", EntryType::Regular, "leads elsewhere"),
         ("link", EntryType::Symlink, "neither file nor folder"),
         ("link", EntryType::Link, "neither file nor folder"),
