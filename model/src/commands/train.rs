@@ -19,6 +19,7 @@ use model::run::{Entry, Found, Recorded, Run, Status};
 use model::test_set::TestSet;
 use model::training::{Trained, Trainer};
 
+use super::print;
 use progress::Progress;
 use settings::Settings;
 
@@ -84,13 +85,12 @@ pub(crate) struct Interrupted {
 const LATEST: &str = "latest";
 
 impl Args {
-    #[expect(clippy::print_stdout, reason = "the artifact's folder is the data of this command")]
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let stop = stop_on_signal()?;
         let settings = Settings::of(self)?;
         let path = train(&settings, &stop)?;
-        println!("{}", path.display());
-        Ok(())
+        print(path.display())
+            .with_context(|| format!("`{}` is written and cannot be told", path.display()))
     }
 }
 
