@@ -11,13 +11,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 use clap::ValueEnum;
 use contract::artifact::Artifact;
+use contract::causes;
 use contract::manifest::{DataRecord, Manifest, SourceRecord};
 use model::artifact::{self, Destination};
 use model::checkpoint::Checkpoint;
 use model::dataset::{Dataset, Holdout};
 use model::run::{Entry, Found, Recorded, Run, Status};
 use model::test_set::TestSet;
-use model::training::{Trained, Trainer};
+use model::training::{Trained, Trainer, TrainingError};
 
 use super::print;
 use progress::Progress;
@@ -96,6 +97,7 @@ impl Args {
 
 fn train(settings: &Settings, stop: &AtomicBool) -> anyhow::Result<PathBuf> {
     let Settings { task, plan, .. } = settings;
+    settings.destination.demand_writable().context("no artifact can be written there")?;
     let holdout = Holdout { share: plan.recipe.validation, seed: plan.seed };
     let (dataset, test) = Dataset::load(task, &settings.source, holdout)?;
     let progress = Progress::of(&dataset, plan);
@@ -110,10 +112,23 @@ fn train(settings: &Settings, stop: &AtomicBool) -> anyhow::Result<PathBuf> {
         }
         Err(error) => {
             let status = if error.is::<Interrupted>() { Status::Killed } else { Status::Failed };
-            run.end(status)?;
-            Err(error)
+            // Whatever keeps the record from being written is not what to tell: without an end, it is
+            // one of an interrupted run.
+            drop(run.end(status));
+            Err(with_way_forward(error, &run))
         }
     }
+}
+
+/// A training that ended through no fault of its own is not lost.
+fn with_way_forward(error: anyhow::Error, run: &Run) -> anyhow::Error {
+    if error.is::<Interrupted>() || error.is::<TrainingError>() || !run.checkpoint().exists() {
+        return error;
+    }
+    anyhow::anyhow!(
+        "{}\n\nhint: once that is mended, the same command with `--resume` continues",
+        causes::sentence(error.chain())
+    )
 }
 
 fn open_run(settings: &Settings, data: &DataRecord, progress: &Progress) -> anyhow::Result<Run> {
