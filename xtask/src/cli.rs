@@ -137,6 +137,23 @@ mod tests {
     }
 
     #[test]
+    fn a_typo_is_told_before_anything_is_fetched_or_built() {
+        for (line, told) in [
+            ("train --recipe fast", "neither `quick`, `release` nor a file"),
+            ("train --device gpu", "[possible values: cpu, cuda, mps]"),
+            ("train --threads 0", "0 is not in 1..=1024"),
+            ("bench train --recipe fast", "neither `quick`, `release` nor a file"),
+            ("bench train --seeds 0", "0 is not in 1.."),
+            ("probes --from tset", "[possible values: test, synthetic]"),
+            ("probes --count 99999999", "not in 1..=10000"),
+        ] {
+            let parsed = Cli::try_parse_from(["xtask"].into_iter().chain(line.split(' ')));
+            let error = parsed.map(drop).unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
+        }
+    }
+
+    #[test]
     fn the_help_lists_every_command_and_no_other() {
         let listed: Vec<&str> = HELP
             .lines()
