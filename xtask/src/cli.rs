@@ -1,6 +1,7 @@
 //! Every command, in one enum.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::Path;
 
 use clap::{Parser, Subcommand};
 
@@ -16,7 +17,7 @@ use crate::train::{data, probes, training};
 pub(crate) struct Cli {
     /// Keep data, artifacts and run records here [default: the checkout]
     #[arg(long, env = "XTASK_HOME", global = true, value_name = "DIR")]
-    home: Option<PathBuf>,
+    home: Option<OsString>,
     #[command(subcommand)]
     command: Command,
 }
@@ -24,8 +25,9 @@ pub(crate) struct Cli {
 impl Cli {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let mut repo = Repo::here();
-        if let Some(home) = self.home {
-            repo = repo.with_home(&home)?;
+        // Set to nothing, a variable is as good as not set.
+        if let Some(home) = self.home.filter(|home| !home.is_empty()) {
+            repo = repo.with_home(Path::new(&home))?;
         }
         self.command.run(&repo)
     }
@@ -151,6 +153,12 @@ mod tests {
             let error = parsed.map(drop).unwrap_err().to_string();
             assert!(error.contains(told), "{error}");
         }
+    }
+
+    #[test]
+    fn a_home_set_to_nothing_is_as_good_as_none() {
+        let line = ["xtask", "--home", "", "data", "verify"];
+        assert_eq!(Cli::try_parse_from(line).unwrap().home.as_deref(), Some("".as_ref()));
     }
 
     #[test]
