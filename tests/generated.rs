@@ -2,7 +2,7 @@
 //! without libtorch is compared where it is checked, the manifests in `delivery`.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use e2e::process::{command, run};
+use e2e::process::{command, run, run_into_a_full_device, run_without_a_reader};
 use e2e::repo;
 
 #[test]
@@ -21,4 +21,15 @@ fn the_committed_api_document_is_what_the_service_prints() {
         "app/openapi.json is not what `mnist-api openapi` prints: {difference:?}; look at it, then run \
          `cargo xtask check` with UPDATE_EXPECT=1"
     );
+}
+
+#[test]
+fn a_document_that_cannot_be_printed_is_an_error_and_a_reader_who_left_is_none() {
+    let mut service = command(repo::release_binary("mnist-api"), &repo::root());
+    service.arg("openapi");
+    let unwritable = run_into_a_full_device(&mut service);
+    assert_eq!(unwritable.code, Some(1), "{}", unwritable.stderr);
+    assert!(unwritable.stderr.starts_with("error: stdout cannot be"), "{}", unwritable.stderr);
+    let unread = run_without_a_reader(&mut service);
+    assert_eq!((unread.code, unread.stderr.as_str()), (Some(0), ""));
 }

@@ -1,8 +1,10 @@
 //! The command line: which program of the binary runs, and how it ends.
 
 use std::fmt::Display;
+use std::io::{self, Write as _, stderr, stdout};
 use std::process::{ExitCode, Termination};
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 use contract::causes;
 
@@ -71,10 +73,7 @@ pub fn run() -> Exit {
         },
         Command::Smoke(args) => smoke::run(&args),
         Command::Healthcheck(args) => ended(healthcheck::run(&args)),
-        Command::Openapi => {
-            print(&api::document::committed());
-            Exit::Ok
-        }
+        Command::Openapi => ended(print(&api::document::committed())),
     }
 }
 
@@ -88,12 +87,17 @@ fn ended(result: anyhow::Result<()>) -> Exit {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "sentences for whoever started the program")]
+/// A sentence for whoever started the program; whoever closed stderr does not read it.
 pub(crate) fn say(sentence: impl Display) {
-    eprintln!("error: {sentence}");
+    drop(writeln!(stderr(), "error: {sentence}"));
 }
 
-#[expect(clippy::print_stdout, reason = "data for whoever started the program")]
-pub(crate) fn print(data: &str) {
-    println!("{data}");
+/// Data for whoever started the program; whoever closed the pipe has read enough.
+pub(crate) fn print(data: &str) -> anyhow::Result<()> {
+    match writeln!(stdout(), "{data}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("stdout cannot be written")
+        }
+        _ => Ok(()),
+    }
 }

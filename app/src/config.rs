@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use model::classifier::MAX_THREADS;
 use tracing_subscriber::filter::Targets;
 
 use crate::engine;
@@ -101,7 +102,7 @@ fn read(options: &Options, found: &mut Mistakes) -> Option<Config> {
     let listen = found.check("listen", &options.listen, address);
     let depth = found.check("queue-depth", &options.queue_depth, count);
     let max_batch = found.check("max-batch", &options.max_batch, count);
-    let threads = found.check("threads", &options.threads, count);
+    let threads = found.check("threads", &options.threads, threads);
     let request_timeout = found.check("request-timeout", &options.request_timeout, duration);
     let drain_pause = found.check("drain-pause", &options.drain_pause, duration);
     let drain_limit = found.check("drain-limit", &options.drain_limit, duration);
@@ -173,6 +174,13 @@ fn count(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(count @ 1..=1_000_000) => Ok(count),
         _ => Err(format!("`{text}` is not a whole number from 1 to 1000000")),
+    }
+}
+
+fn threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count @ 1..=MAX_THREADS) => Ok(count),
+        _ => Err(format!("`{text}` is not a whole number from 1 to {MAX_THREADS}")),
     }
 }
 
@@ -254,6 +262,8 @@ mod tests {
             "localhost",
             "--queue-depth",
             "0",
+            "--threads",
+            "100000",
             "--drain-pause",
             "5 s",
             "--body-limit",
@@ -269,6 +279,7 @@ mod tests {
             "--model-dir (MODEL_DIR): missing",
             "--listen (LISTEN): `localhost`",
             "--queue-depth (QUEUE_DEPTH): `0`",
+            "--threads (THREADS): `100000`",
             "--drain-pause (DRAIN_PAUSE): `5 s`",
             "--body-limit (BODY_LIMIT): `1TiB`",
             "--app-version (APP_VERSION): `a b`",

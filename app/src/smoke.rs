@@ -65,7 +65,10 @@ pub fn run(args: &Args) -> Exit {
     };
     let report = judge(args, &probes, &pictures);
     let json = serde_json::to_string(&report).expect("a report has string keys");
-    print(&json);
+    // The verdict is in the status, whoever reads the report.
+    if let Err(error) = print(&json) {
+        say(causes::sentence(error.chain()));
+    }
     report.tell();
     report.verdict.exit()
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use contract::artifact::{CARD, EVALUATION, MANIFEST, METRICS, MODEL, WEIGHTS};
@@ -33,6 +33,17 @@ pub enum Destination {
     Folder(PathBuf),
     /// `<data>-<model version>` in this folder.
     Within(PathBuf),
+}
+
+impl Destination {
+    /// To be asked before a training, not after it.
+    pub fn demand_writable(&self) -> io::Result<()> {
+        match self {
+            Self::Folder(path) => AtomicDir::create(path),
+            Self::Within(folder) => AtomicDir::create(&folder.join("artifact")),
+        }
+        .map(drop)
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +83,9 @@ pub fn write(
     let mut folder = Folder { dir: AtomicDir::create(&path)?, files: BTreeMap::new() };
     folder.add(WEIGHTS, &weights)?;
     let model = folder.dir.path().join(MODEL);
-    trace::trace(&trained.net.folded(), task)?.save(&model)?;
+    let traced = trace::trace(&trained.net.folded(), task)?;
+    reserve(&model, 2 * weights.len() + CODE)?;
+    traced.save(&model)?;
     folder.record(MODEL)?;
 
     let module = Module::load(&model, task.input, task.classes.len())?;
@@ -115,6 +128,15 @@ pub fn write(
     fs_err::write(folder.dir.path().join(MANIFEST), json)?;
     folder.dir.commit()?;
     Ok(path)
+}
+
+/// More than the code of a traced net takes.
+const CODE: usize = 256 << 10;
+
+/// Where a disk is full, libtorch ends the process without an error: so the space it will need is taken
+/// first, by a file that it replaces.
+fn reserve(path: &Path, bytes: usize) -> io::Result<()> {
+    fs_err::write(path, vec![0; bytes])
 }
 
 struct Folder {

@@ -13,9 +13,13 @@ use contract::prediction::{NotProbabilities, Scores};
 use safetensors::{SafeTensorError, SafeTensors};
 use tch::{CModule, Kind, TchError, Tensor};
 
-/// Threads that one inference may use, in this process.
+/// More than any machine has cores. libtorch ends the process if it is told to use a hundred thousand.
+pub const MAX_THREADS: usize = 1024;
+
+/// Threads that one inference may use, in this process: from 1 to [`MAX_THREADS`].
 pub fn set_threads(intra: usize) {
-    tch::set_num_threads(i32::try_from(intra.max(1)).unwrap_or(i32::MAX));
+    let threads = intra.clamp(1, MAX_THREADS);
+    tch::set_num_threads(i32::try_from(threads).expect("MAX_THREADS is far below 2^31"));
 }
 
 /// May be sent to the thread that is to use it.

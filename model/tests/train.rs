@@ -171,6 +171,43 @@ fn a_training_that_diverges_leaves_no_model() {
 }
 
 #[test]
+fn where_no_artifact_can_be_written_nothing_is_trained() {
+    let folder = workplace();
+    fs_err::write(folder.path().join("file"), "").unwrap();
+    for args in [["--artifacts", "file"], ["--out", "/proc/nowhere/artifact"]] {
+        let stderr = failure(&trainer(folder.path(), &args).output().unwrap());
+        assert!(stderr.contains("no artifact can be written there"), "{stderr}");
+        assert!(!stderr.contains("epoch") && !folder.path().join("runs").exists(), "{stderr}");
+    }
+}
+
+/// Files may not grow beyond so many blocks of 512 bytes, as where a disk is full.
+fn with_little_space(trainer: &Command, blocks: u32) -> Command {
+    let mut shell = Command::new("sh");
+    // Without the trap, the signal would end the trainer.
+    shell.args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\""), "sh"]);
+    shell.arg(trainer.get_program()).args(trainer.get_args());
+    shell.current_dir(trainer.get_current_dir().unwrap()).stdin(Stdio::null());
+    shell
+}
+
+#[test]
+fn a_model_that_finds_no_space_is_an_error_and_not_lost() {
+    let folder = workplace();
+    let trainer = |args: &[&str]| trainer(folder.path(), args);
+    // Enough for a checkpoint of so small a net.
+    let full = with_little_space(&trainer(&[]), 100).output().unwrap();
+    let stderr = failure(&full);
+    assert_eq!(full.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("the artifact could not be written"), "{stderr}");
+    assert!(stderr.contains("hint: ") && stderr.contains("--resume"), "{stderr}");
+    assert_eq!(artifacts(folder.path()), 0);
+    let resumed = trainer(&["--resume"]).output().unwrap();
+    artifact(folder.path(), &resumed);
+    assert!(!String::from_utf8_lossy(&resumed.stderr).contains("epoch "), "nothing is done twice");
+}
+
+#[test]
 fn a_record_that_cannot_be_read_may_be_the_one_to_resume_so_it_is_named() {
     let folder = workplace();
     fs_err::create_dir_all(folder.path().join("runs/cut")).unwrap();

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output, Stdio};
 
 use crate::repo;
 
@@ -40,7 +40,24 @@ pub fn xtask(home: &Path) -> Command {
 
 /// Runs to the end.
 pub fn run(command: &mut Command) -> Ended {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    ended(&command.output().unwrap_or_else(|error| panic!("{command:?}: {error}")))
+}
+
+/// Runs to the end; all that it writes to stdout is lost.
+pub fn run_into_a_full_device(command: &mut Command) -> Ended {
+    let full = fs_err::OpenOptions::new().write(true).open("/dev/full").expect("it is there");
+    run(command.stdout(full.into_parts().0))
+}
+
+/// Runs to the end; nobody listens to stdout.
+pub fn run_without_a_reader(command: &mut Command) -> Ended {
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = child.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    drop(child.stdout.take());
+    ended(&child.wait_with_output().expect("a child can be waited for"))
+}
+
+fn ended(output: &Output) -> Ended {
     Ended {
         code: output.status.code(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

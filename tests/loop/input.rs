@@ -1,5 +1,8 @@
 //! Bad input: a clear error, a hint that can be run, a status by kind, and nothing half done.
 
+use e2e::process::{command, run_into_a_full_device, run_without_a_reader};
+use e2e::repo;
+
 use crate::scratch::{Scratch, WRONG_MODEL, environment, event, pin, says};
 
 #[test]
@@ -100,4 +103,19 @@ fn a_remote_that_is_not_there_and_history_that_is_cut_off_are_said() {
     scratch.git("", &["clone", "--quiet", "--depth", "1", &url, "shallow"]);
     let shallow = scratch.xtask_in("shallow", &["status"], "");
     says(&shallow, 1, &["cut off", "hint: git fetch --unshallow"]);
+}
+
+#[test]
+fn what_cannot_be_told_fails_the_command_and_a_reader_who_left_does_not() {
+    let scratch = Scratch::new();
+    let status = || {
+        let mut xtask = command(repo::xtask(), &scratch.path("clone"));
+        xtask.arg("status");
+        xtask
+    };
+    let unwritable = run_into_a_full_device(&mut status());
+    assert_eq!(unwritable.code, Some(1), "{}", unwritable.stderr);
+    assert!(unwritable.stderr.contains("cannot be written to stdout"), "{}", unwritable.stderr);
+    let unread = run_without_a_reader(&mut status());
+    assert_eq!(unread.code, Some(0), "{}", unread.stderr);
 }

@@ -1,6 +1,7 @@
 //! Every command, in one enum.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::Path;
 
 use clap::{Parser, Subcommand};
 
@@ -18,7 +19,7 @@ use crate::train::{data, probes, training};
 pub(crate) struct Cli {
     /// Keep data, artifacts and run records here [default: the checkout]
     #[arg(long, env = "XTASK_HOME", global = true, value_name = "DIR")]
-    home: Option<PathBuf>,
+    home: Option<OsString>,
     #[command(subcommand)]
     command: Command,
 }
@@ -26,8 +27,9 @@ pub(crate) struct Cli {
 impl Cli {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let mut repo = Repo::here();
-        if let Some(home) = self.home {
-            repo = repo.with_home(&home)?;
+        // Set to nothing, a variable is as good as not set.
+        if let Some(home) = self.home.filter(|home| !home.is_empty()) {
+            repo = repo.with_home(Path::new(&home))?;
         }
         self.command.run(&repo)
     }
@@ -148,6 +150,29 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_typo_is_told_before_anything_is_fetched_or_built() {
+        for (line, told) in [
+            ("train --recipe fast", "neither `quick`, `release` nor a file"),
+            ("train --device gpu", "[possible values: cpu, cuda, mps]"),
+            ("train --threads 0", "0 is not in 1..=1024"),
+            ("bench train --recipe fast", "neither `quick`, `release` nor a file"),
+            ("bench train --seeds 0", "0 is not in 1.."),
+            ("probes --from tset", "[possible values: test, synthetic]"),
+            ("probes --count 99999999", "not in 1..=10000"),
+        ] {
+            let parsed = Cli::try_parse_from(["xtask"].into_iter().chain(line.split(' ')));
+            let error = parsed.map(drop).unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_home_set_to_nothing_is_as_good_as_none() {
+        let line = ["xtask", "--home", "", "data", "verify"];
+        assert_eq!(Cli::try_parse_from(line).unwrap().home.as_deref(), Some("".as_ref()));
     }
 
     #[test]

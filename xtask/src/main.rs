@@ -22,7 +22,7 @@ mod tools;
 mod train;
 
 fn main() -> ExitCode {
-    match cli::Cli::parse().run() {
+    match cli::Cli::parse().run().and_then(|()| report::all_told()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => report::failure(&error),
     }

@@ -1,21 +1,37 @@
 //! How `xtask` talks: progress and errors on stderr, data on stdout and nowhere else.
 
 use std::fmt::{self, Display};
-use std::io::Write;
+use std::io::{self, Write as _, stderr, stdout};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use contract::causes;
 
-/// A line of progress: what is being done, or why it need not be.
-#[expect(clippy::print_stderr, reason = "the one place that writes progress")]
+/// A line of progress: what is being done, or why it need not be. Worth no failure: whoever closed stderr
+/// does not read it.
 pub(crate) fn step(what: impl Display) {
-    eprintln!("{what}");
+    drop(writeln!(stderr(), "{what}"));
 }
 
-/// A line of what the command was asked for.
+/// Why a line of data was lost, if one was.
+static LOST: OnceLock<io::Error> = OnceLock::new();
+
+/// A line of what the command was asked for. What cannot be written stops nothing half-way, and fails the
+/// command at its end; see [`all_told`].
 pub(crate) fn data(what: impl Display) {
-    // Whoever read it may have seen enough: `| head` is no failure.
-    drop(writeln!(std::io::stdout(), "{what}"));
+    match writeln!(stdout(), "{what}") {
+        // Whoever closed the pipe has read enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => drop(LOST.set(error)),
+        _ => {}
+    }
+}
+
+/// Whether all data reached its reader.
+pub(crate) fn all_told() -> anyhow::Result<()> {
+    match LOST.get() {
+        Some(error) => anyhow::bail!("what was asked for cannot be written to stdout: {error}"),
+        None => Ok(()),
+    }
 }
 
 /// Prints an error with its causes, then every hint on the way as a way forward.

@@ -62,7 +62,8 @@ impl Write for AtomicFile {
 }
 
 /// A folder that appears at its path on [`AtomicDir::commit`] and never before. A folder that is
-/// already there is replaced; between the two renames there is none.
+/// already there is replaced; between the two renames there is none. Of several writers of one path, the
+/// last is seen.
 #[derive(Debug)]
 pub struct AtomicDir {
     partial: Partial,
@@ -117,15 +118,8 @@ impl Partial {
     }
 
     fn publish(mut self) -> io::Result<()> {
-        // A non-empty folder cannot be renamed over: the old one steps aside first.
-        if self.target.is_dir() && self.path.is_dir() {
-            let old = PathBuf::from(format!("{}.replaced", self.path.display()));
-            fs::rename(&self.target, &old)?;
-            if let Err(error) = fs::rename(&self.path, &self.target) {
-                fs::rename(&old, &self.target)?;
-                return Err(error);
-            }
-            remove(&old)?;
+        if self.path.is_dir() {
+            replace_folder(&self.path, &self.target)?;
         } else {
             fs::rename(&self.path, &self.target)?;
         }
@@ -139,6 +133,35 @@ impl Drop for Partial {
         if !self.published {
             // Nothing can be done about a failure here, and the next writer tries again.
             drop(remove(&self.path));
+        }
+    }
+}
+
+/// A folder that is not empty cannot be renamed over: it steps aside first. Another writer may be faster at
+/// each step; then this one's turn comes again, and the last one's folder stays.
+fn replace_folder(new: &Path, target: &Path) -> io::Result<()> {
+    use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotFound};
+    let old = PathBuf::from(format!("{}.replaced", new.display()));
+    loop {
+        if !target.is_dir() {
+            match fs::rename(new, target) {
+                Err(error) if matches!(error.kind(), AlreadyExists | DirectoryNotEmpty) => {}
+                result => return result,
+            }
+        }
+        match fs::rename(target, &old) {
+            Err(error) if error.kind() == NotFound => continue,
+            result => result?,
+        }
+        match fs::rename(new, target) {
+            Ok(()) => return remove(&old),
+            Err(error) if matches!(error.kind(), AlreadyExists | DirectoryNotEmpty) => {
+                remove(&old)?;
+            }
+            Err(error) => {
+                fs::rename(&old, target)?;
+                return Err(error);
+            }
         }
     }
 }
@@ -163,12 +186,14 @@ pub fn is_running(pid: u32) -> bool {
     !processes.join("self").exists() || processes.join(pid.to_string()).exists()
 }
 
+/// It is gone afterwards, whoever removed it.
 fn remove(path: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
+    let removed = fs::symlink_metadata(path).and_then(|metadata| {
+        if metadata.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+    });
+    match removed {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
+        result => result,
     }
 }
 
@@ -236,6 +261,28 @@ mod tests {
         }
         assert_eq!(names(folder.path()), ["d"]);
         assert_eq!(names(&path), ["second"]);
+    }
+
+    #[test]
+    fn of_several_writers_of_one_folder_none_fails_and_one_is_seen_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("d");
+        std::thread::scope(|scope| {
+            for writer in ["first", "second", "third"] {
+                let path = &path;
+                scope.spawn(move || {
+                    for _ in 0..100 {
+                        let dir = AtomicDir::create(path).unwrap();
+                        fs::write(dir.path().join("a"), writer).unwrap();
+                        fs::write(dir.path().join("b"), writer).unwrap();
+                        dir.commit().unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(names(folder.path()), ["d"]);
+        let read = |name: &str| fs::read_to_string(path.join(name)).unwrap();
+        assert_eq!(read("a"), read("b"));
     }
 
     #[test]

@@ -27,10 +27,15 @@ pub(crate) enum Command {
 /// Per batch size: long enough for the slowest run out of a hundred to mean something.
 const TIME: Duration = Duration::from_secs(1);
 
+const LARGEST_BATCH: usize = 10_000;
+
 impl Command {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let Self::Forward { artifact, batches, threads } = self;
-        ensure!(batches.iter().all(|&batch| batch > 0), "a batch holds at least one image");
+        let fits = |batch: &usize| (1..=LARGEST_BATCH).contains(batch);
+        ensure!(batches.iter().all(fits), "a batch holds 1 to {LARGEST_BATCH} images");
+        let can = 1..=classifier::MAX_THREADS;
+        ensure!(can.contains(&threads), "--threads: not between 1 and {}", classifier::MAX_THREADS);
         classifier::set_threads(threads);
         let classifier = Classifier::open(&artifact)?;
         let shape = classifier.manifest().task.input;

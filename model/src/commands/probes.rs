@@ -20,8 +20,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// At least so many pictures, the same number of every class
-    #[arg(long, default_value_t = 64)]
-    count: usize,
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    count: u16,
     /// Share that a deployed model must classify rightly
     #[arg(long, default_value_t = 0.9)]
     threshold: f64,
@@ -59,7 +59,7 @@ impl Args {
                     .data
                     .synthetic
                     .with_context(|| format!("the task `{}` names no generator", task.name))?;
-                let pictures = probes::draw(&task, generator, self.count, self.seed);
+                let pictures = probes::draw(&task, generator, self.count.into(), self.seed);
                 (pictures, format!("drawn as {}, seed {}", generator.data_name(), self.seed))
             }
             From::Test => {
@@ -69,7 +69,7 @@ impl Args {
                     None => Source::Folders,
                 };
                 let (name, test) = Dataset::load_test(&task, &source)?;
-                let pictures = probes::choose(&task, &test, self.count, self.seed)?;
+                let pictures = probes::choose(&task, &test, self.count.into(), self.seed)?;
                 (pictures, format!("test images of {name}, chosen with seed {}", self.seed))
             }
         };

@@ -11,14 +11,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 use clap::ValueEnum;
 use contract::artifact::Artifact;
+use contract::causes;
 use contract::manifest::{DataRecord, Manifest, SourceRecord};
 use model::artifact::{self, Destination};
 use model::checkpoint::Checkpoint;
 use model::dataset::{Dataset, Holdout};
 use model::run::{Entry, Found, Recorded, Run, Status};
 use model::test_set::TestSet;
-use model::training::{Trained, Trainer};
+use model::training::{Trained, Trainer, TrainingError};
 
+use super::print;
 use progress::Progress;
 use settings::Settings;
 
@@ -84,18 +86,18 @@ pub(crate) struct Interrupted {
 const LATEST: &str = "latest";
 
 impl Args {
-    #[expect(clippy::print_stdout, reason = "the artifact's folder is the data of this command")]
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let stop = stop_on_signal()?;
         let settings = Settings::of(self)?;
         let path = train(&settings, &stop)?;
-        println!("{}", path.display());
-        Ok(())
+        print(path.display())
+            .with_context(|| format!("`{}` is written and cannot be told", path.display()))
     }
 }
 
 fn train(settings: &Settings, stop: &AtomicBool) -> anyhow::Result<PathBuf> {
     let Settings { task, plan, .. } = settings;
+    settings.destination.demand_writable().context("no artifact can be written there")?;
     let holdout = Holdout { share: plan.recipe.validation, seed: plan.seed };
     let (dataset, test) = Dataset::load(task, &settings.source, holdout)?;
     let progress = Progress::of(&dataset, plan);
@@ -110,10 +112,23 @@ fn train(settings: &Settings, stop: &AtomicBool) -> anyhow::Result<PathBuf> {
         }
         Err(error) => {
             let status = if error.is::<Interrupted>() { Status::Killed } else { Status::Failed };
-            run.end(status)?;
-            Err(error)
+            // Whatever keeps the record from being written is not what to tell: without an end, it is
+            // one of an interrupted run.
+            drop(run.end(status));
+            Err(with_way_forward(error, &run))
         }
     }
+}
+
+/// A training that ended through no fault of its own is not lost.
+fn with_way_forward(error: anyhow::Error, run: &Run) -> anyhow::Error {
+    if error.is::<Interrupted>() || error.is::<TrainingError>() || !run.checkpoint().exists() {
+        return error;
+    }
+    anyhow::anyhow!(
+        "{}\n\nhint: once that is mended, the same command with `--resume` continues",
+        causes::sentence(error.chain())
+    )
 }
 
 fn open_run(settings: &Settings, data: &DataRecord, progress: &Progress) -> anyhow::Result<Run> {

@@ -24,9 +24,10 @@ pub(crate) enum Command {
     /// Accuracy and seconds of one recipe, by seed
     Train {
         #[arg(long, default_value = "quick", value_name = "quick|release|FILE")]
+        #[arg(value_parser = training::recipe)]
         recipe: String,
         /// Trains with the seeds 0, 1, …
-        #[arg(long, default_value_t = 5)]
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
         seeds: u64,
         #[command(flatten)]
         source: dataset::Source,

@@ -55,9 +55,14 @@ impl Command {
                 if task.data.files().is_empty() {
                     bail!("the task `{}` names no files to fetch", task.name);
                 }
-                let folder = fetch(repo, &task, source.mirror.as_deref())
-                    .hint("`--mirror DIR|URL` names another place to fetch from")?;
-                data(folder.display());
+                match fetch(repo, &task, source.mirror.as_deref()) {
+                    Ok(folder) => data(folder.display()),
+                    Err(error) if error.is::<NoMirror>() => {
+                        return Err(error)
+                            .hint("`--mirror DIR|URL` names another place to fetch from");
+                    }
+                    Err(error) => return Err(error),
+                }
                 Ok(())
             }
             Self::Verify { task } => verify(repo, &read_task(&task.path(repo))?),
@@ -240,4 +245,49 @@ fn mirror_variable(data: &str) -> Option<String> {
 #[expect(clippy::disallowed_methods, reason = "a fact about where we run, not configuration")]
 pub(crate) fn in_ci() -> bool {
     std::env::var("CI").is_ok_and(|value| value == "true" || value == "1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TASK: &str = "
+name: toy
+title: A toy
+input: { height: 8, width: 8, channels: 1 }
+classes: [a, b]
+normalisation: { mean: [0.5], std: [0.5] }
+picture: cover
+data:
+  name: toy
+  idx:
+    mirrors: []
+    train: { images: FILE, labels: FILE }
+    test: { images: FILE, labels: FILE }
+";
+
+    /// What `data fetch` from an empty folder says, keeping the data in `home` under the checkout.
+    fn refusal(home: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let file = format!("{{ file: a.gz, bytes: 1, sha256: {} }}", "0".repeat(64));
+        fs_err::write(path("task.yaml"), TASK.replace("FILE", &file)).unwrap();
+        fs_err::write(path("no folder"), "").unwrap();
+        fs_err::create_dir(path("mirror")).unwrap();
+        let source = Source {
+            task: TaskFile { file: Some(path("task.yaml")) },
+            mirror: Some(path("mirror").display().to_string()),
+        };
+        let repo = Repo::at(folder.path()).with_home(&path(home)).unwrap();
+        format!("{:#}", Command::Fetch { source }.run(&repo).unwrap_err())
+    }
+
+    #[test]
+    fn a_mirror_is_blamed_for_what_it_lacks_and_not_for_a_disk_that_cannot_be_written() {
+        let lacking = refusal("home");
+        assert!(lacking.contains("--mirror") && lacking.contains("a.gz"), "{lacking}");
+        let unwritable = refusal("no folder");
+        assert!(!unwritable.contains("mirror"), "{unwritable}");
+        assert!(unwritable.contains("no folder/model/data/toy"), "{unwritable}");
+    }
 }

@@ -15,11 +15,11 @@ use crate::train::data::{self, Dataset};
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Which pictures: held-out ones of the task's data, or generated ones
-    #[arg(long, value_name = "test|synthetic", default_value = "test")]
+    #[arg(long, default_value = "test", value_parser = ["test", "synthetic"])]
     from: String,
-    /// Pictures, the same number of every class
-    #[arg(long, default_value_t = 64)]
-    count: usize,
+    /// Pictures, rounded up to the same number of every class
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    count: u16,
     /// Share that a deployed model must classify rightly
     #[arg(long, default_value_t = 0.9)]
     threshold: f64,

@@ -1,6 +1,6 @@
 //! `train`: libtorch, data, trainer, in this order; the trainer takes over this process.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::libtorch;
 use crate::process::Cmd;
@@ -17,6 +17,7 @@ use crate::train::data::{self, Dataset};
 pub(crate) struct Args {
     /// `quick` (seconds), `release` (minutes, the best), or a file like those in model/recipes
     #[arg(long, default_value = "release", value_name = "quick|release|FILE")]
+    #[arg(value_parser = recipe)]
     pub(crate) recipe: String,
     /// The task's own data by name, or `synthetic` [default: its own; synthetic if no mirror answers]
     #[arg(long, value_name = "NAME|synthetic")]
@@ -27,20 +28,28 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
     /// Threads to compute with [default: one per core]
-    #[arg(long)]
-    pub(crate) threads: Option<usize>,
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
     /// Artifact folder [default: artifacts/<data>-<model version>]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Continue the newest interrupted training of the same recipe, data and seed
     #[arg(long)]
     pub(crate) resume: bool,
-    /// cpu, cuda or mps
-    #[arg(long, default_value = "cpu")]
+    /// What to compute on
+    #[arg(long, default_value = "cpu", value_parser = ["cpu", "cuda", "mps"])]
     pub(crate) device: String,
     /// Where artifacts and run records go, if not into the checkout.
     #[arg(skip)]
     pub(crate) within: Option<PathBuf>,
+}
+
+/// A typo is told at once, not after minutes of providing what a training needs.
+pub(crate) fn recipe(name: &str) -> Result<String, String> {
+    let is_known = ["quick", "release"].contains(&name) || Path::new(name).is_file();
+    is_known
+        .then(|| name.to_owned())
+        .ok_or_else(|| "neither `quick`, `release` nor a file".to_owned())
 }
 
 impl Args {

@@ -9,6 +9,7 @@ use contract::artifact::MANIFEST;
 use contract::manifest::SourceRecord;
 use contract::task::Task;
 use model::artifact::Destination;
+use model::classifier::MAX_THREADS;
 use model::dataset::Source;
 use model::recipe::Recipe;
 use model::training::Plan;
@@ -24,9 +25,6 @@ pub(super) struct Settings {
     pub(super) resume: bool,
     pub(super) revision: SourceRecord,
 }
-
-/// More threads than any machine has are a typo.
-const MAX_THREADS: usize = 1024;
 
 impl Settings {
     pub(super) fn of(args: Args) -> anyhow::Result<Self> {
