@@ -18,7 +18,7 @@ fn a_fresh_fork_is_unreleased_everywhere_and_says_so() {
     let promote = scratch.xtask(&["promote", "--from", "staging", "--to", "production"]);
     says(&promote, 3, &["nothing was ever released there", "hint: cargo xtask diff staging"]);
     let rollback = scratch.xtask(&["rollback", "staging", "--reason", "because"]);
-    says(&rollback, 3, &["no verified pin", "hint: "]);
+    says(&rollback, 3, &["nothing was ever released there", "hint: "]);
     assert_eq!(scratch.refs(), refs);
 }
 

@@ -8,6 +8,8 @@
 
 mod wire;
 
+use std::fmt;
+
 use jiff::Timestamp;
 
 use crate::environment::{Environment, Environments, UnknownEnvironment};
@@ -93,6 +95,21 @@ impl Event {
             Observation::Deployed(_) => None,
             Observation::Failed(verdict) | Observation::TimedOut(verdict) => Some(verdict),
             Observation::Unrenderable => Some(Verdict::RolloutFailed),
+        }
+    }
+}
+
+/// One line for people; the evidence is not in it.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let revision = self.revision.map_or("main".to_owned(), CommitId::short);
+        write!(f, "{} at {revision}: ", self.environment)?;
+        match self.observation {
+            Observation::Deployed(Proof::SmokePassed) => f.write_str("deployed, smoke test passed"),
+            Observation::Deployed(Proof::AlreadyLive) => f.write_str("deployed, it already ran"),
+            Observation::Failed(verdict) => write!(f, "failed: {verdict}"),
+            Observation::Unrenderable => f.write_str("cannot be rendered"),
+            Observation::TimedOut(verdict) => write!(f, "no verdict in time: {verdict}"),
         }
     }
 }

@@ -7,7 +7,7 @@ use contract::digest::Digest;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::change::{Change, Kind};
-use crate::environment::Environment;
+use crate::environment::{Environment, Environments};
 use crate::holds::{Holds, UnreadableHolds};
 use crate::object_id::CommitId;
 use crate::pin::{Pin, Pinned};
@@ -58,6 +58,11 @@ impl History {
             environment,
             changes,
         }
+    }
+
+    /// All that main has, this one among them.
+    pub fn environments(&self) -> &Environments {
+        self.snapshot.environments()
     }
 
     pub fn environment(&self) -> &Environment {

@@ -35,6 +35,9 @@ pub fn rollback(history: &History, to: &Selector, reason: &str) -> Result<Plan, 
     history.holds().or(Err(Guard::HoldsUnreadable))?;
     let head = history.head().ok_or(Guard::NothingToRestore)?;
     let present = history.pinned(head);
+    if present == Pinned::Unreleased && history.restorable().next().is_none() {
+        return Err(Guard::NothingReleased);
+    }
     let cause = Cause::Human { reason: one_line(reason) };
     let mut restorable = history.restorable();
     let (good, pin) = match to {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use contract::artifact::Artifact;
+use gitops::event::Event;
 use gitops::history::History;
 use gitops::pin::Pin;
 use gitops::plan;
@@ -182,7 +183,17 @@ impl Performance<'_> {
         audit::Args { remote: remote() }.run(self.repo)?;
         let seen = self.company.production.take();
         self.transcript.say(format_args!("production all the while: {seen}"));
-        seen.demand_undisturbed(PRODUCTION)
+        seen.demand_undisturbed(PRODUCTION)?;
+        data("");
+        for act in [
+            "1. a good release was smoked, verified, promoted, and is live",
+            "2. a crash was reverted on main, and the old version served all the while",
+            "3. a healthy but wrong model was reverted on main, and its image quarantined",
+            "4. a fix-forward overtook a failure, and nothing was reverted",
+        ] {
+            data(act);
+        }
+        Ok(())
     }
 
     fn release_args(&self, artifact: &Artifact) -> release::Args {
@@ -234,7 +245,9 @@ impl Performance<'_> {
 
     /// What a webhook does with it: `cargo xtask rollback --auto --event -`.
     fn handle(&self, event: &str) -> anyhow::Result<()> {
-        self.transcript.say(format_args!("a report comes: {event}"));
+        let known = self.history(STAGING)?.environments().clone();
+        self.transcript
+            .say(format_args!("a report comes: {}", Event::parse(event.as_bytes(), &known)?));
         end(self.stage.publication().receive(self.repo, event.as_bytes()))
     }
 
