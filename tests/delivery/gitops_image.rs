@@ -18,7 +18,7 @@ fn xtask(image: &str, scratch: &Scratch, args: &[&str], input: &str) -> Ended {
     // The registry that the images are looked up in is this machine's.
     docker.args(["run", "--rm", "--interactive", "--network", "host", "--read-only"]);
     docker.args(["--user", "65532:65532", "--cap-drop", "ALL"]);
-    docker.args(["--security-opt", "no-new-privileges", "--tmpfs", "/work:mode=1777"]);
+    docker.args(["--security-opt", "no-new-privileges", "--tmpfs", "/clone:mode=1777"]);
     docker.args(["--env", "XTASK_REMOTE=/remote", "--volume", &remote]);
     docker.arg(image).args(args);
     docker.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

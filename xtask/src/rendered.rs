@@ -98,7 +98,7 @@ pub(crate) fn selects(selector: &Value, labels: &Value) -> bool {
         && wanted.is_none_or(|wanted| wanted.iter().all(|(name, value)| labels[name] == *value))
 }
 
-/// `250m`, `5s`: the number and its unit.
+/// `5s` as its number.
 pub(crate) fn seconds(text: &str) -> Option<u64> {
     text.strip_suffix('s')?.parse().ok()
 }

@@ -14,7 +14,7 @@ use crate::tools::git;
 /// Build the image of `xtask` itself, for pods that handle reports, and print its name
 ///
 /// From the newest commit, whatever the work tree holds. It has git and no compiler, runs as nobody on a
-/// read-only root, and writes only below /work: mount an empty volume there, set `XTASK_REMOTE` to the
+/// read-only root, and writes only below /clone: mount an empty volume there, set `XTASK_REMOTE` to the
 /// repository's address, and call it as you would call `cargo xtask`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
