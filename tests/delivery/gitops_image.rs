@@ -37,7 +37,8 @@ fn a_pod_without_a_checkout_handles_reports() {
     let image = image();
     let image = image.trim_end();
     let scratch = Scratch::new();
-    // The container's user is nobody here.
+    // The container's user is nobody here, and folders that this user's pushes add must be open too.
+    scratch.git("remote", &["config", "core.sharedRepository", "0666"]);
     run(command("chmod", &repo::root()).args(["-R", "a+rwX"]).arg(scratch.path("remote")))
         .success();
     run(command("chmod", &repo::root()).arg("a+rx").arg(scratch.path(""))).success();

@@ -85,6 +85,24 @@ impl AtomicDir {
         sync_tree(&self.partial.path)?;
         self.partial.publish()
     }
+
+    /// As [`commit`](Self::commit), but what is already there stays, unless it is an empty folder.
+    /// False where something was.
+    pub fn commit_new(mut self) -> io::Result<bool> {
+        use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory};
+        sync_tree(&self.partial.path)?;
+        match fs::rename(&self.partial.path, &self.partial.target) {
+            Err(error)
+                if matches!(error.kind(), AlreadyExists | DirectoryNotEmpty | NotADirectory) =>
+            {
+                return Ok(false);
+            }
+            result => result?,
+        }
+        self.partial.published = true;
+        sync_parent(&self.partial.target)?;
+        Ok(true)
+    }
 }
 
 /// Tells apart two writers of one name within this process.
@@ -261,6 +279,25 @@ mod tests {
         }
         assert_eq!(names(folder.path()), ["d"]);
         assert_eq!(names(&path), ["second"]);
+    }
+
+    #[test]
+    fn a_new_folder_takes_the_place_of_nothing_but_an_empty_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |path: &Path, name: &str| {
+            let dir = AtomicDir::create(path).unwrap();
+            fs::write(dir.path().join(name), name).unwrap();
+            dir.commit_new().unwrap()
+        };
+        let path = folder.path().join("d");
+        fs::create_dir(&path).unwrap();
+        assert!(write(&path, "first"));
+        assert!(!write(&path, "second"));
+        assert_eq!(names(&path), ["first"]);
+        let file = folder.path().join("f");
+        fs::write(&file, "a file").unwrap();
+        assert!(!write(&file, "third"));
+        assert_eq!(names(folder.path()), ["d", "f"]);
     }
 
     #[test]

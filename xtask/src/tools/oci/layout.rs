@@ -48,19 +48,22 @@ impl Layout {
         Ok(Self { folder: folder.to_owned() })
     }
 
-    /// Makes the folder one that holds no image yet, unless it is a layout already.
+    /// Makes a layout that holds no image yet, unless there is one already. It appears whole, so that
+    /// whoever looks meanwhile sees none or all of it.
     pub(crate) fn create(folder: &Path) -> anyhow::Result<Self> {
-        let layout = Self { folder: folder.to_owned() };
-        fs::create_dir_all(layout.blobs())?;
-        let version = folder.join(VERSION_FILE);
-        if !version.exists() {
-            let _lock = layout.lock()?;
-            if !folder.join(INDEX).exists() {
-                layout.write_index(&Index { schema_version: 2, manifests: Vec::new() })?;
+        let there = |folder: &Path| folder.join(VERSION_FILE).is_file();
+        if !there(folder) {
+            let empty = AtomicDir::create(folder)?;
+            let layout = Self { folder: empty.path().to_owned() };
+            fs::create_dir_all(layout.blobs())?;
+            layout.write_index(&Index { schema_version: 2, manifests: Vec::new() })?;
+            atomic::write_file(&empty.path().join(VERSION_FILE), VERSION.as_bytes())?;
+            if !empty.commit_new()? && !there(folder) {
+                return Err(anyhow::anyhow!("`{}` holds something else", folder.display()))
+                    .hint("name a new folder");
             }
-            atomic::write_file(&version, VERSION.as_bytes())?;
         }
-        Ok(layout)
+        Self::open(folder)
     }
 
     /// Puts an image in, under a name that may have stood for another one before.
