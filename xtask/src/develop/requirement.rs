@@ -20,6 +20,8 @@ pub(crate) enum Requirement {
     PythonTorch,
     /// kustomize, kubeconform, and the schemas of Kubernetes.
     Kubernetes,
+    /// Argo CD's command line: its settings are checked without a cluster.
+    ArgoCd,
     /// Docker, with the images that ours are built from.
     Engine,
     Registry,
@@ -44,6 +46,7 @@ impl Requirement {
             }
             Self::Kubernetes => return kustomize::provide().and_then(|()| kubeconform::provide()),
             Self::Engine => return engine_with_bases(repo),
+            Self::ArgoCd => return argocd(repo),
             Self::CargoDeny | Self::Browser | Self::PythonTorch | Self::Registry => {}
         }
         if self.is_there(repo) {
@@ -68,6 +71,7 @@ impl Requirement {
             Self::Browser => "Chromium with its driver",
             Self::PythonTorch => "PyTorch in Python",
             Self::Kubernetes => "kustomize or kubeconform",
+            Self::ArgoCd => "argocd",
             Self::Engine => "Docker",
             Self::Registry => "docker-registry",
         }
@@ -84,7 +88,7 @@ impl Requirement {
                 .args(["-c", "import torch; assert torch.__version__.startswith('2.13.0')"])
                 .succeeds(),
             Self::Registry => Cmd::new("docker-registry", repo.root()).arg("--version").succeeds(),
-            Self::Libtorch | Self::Data | Self::Kubernetes | Self::Engine => true,
+            Self::Libtorch | Self::Data | Self::Kubernetes | Self::ArgoCd | Self::Engine => true,
         }
     }
 
@@ -106,7 +110,7 @@ impl Requirement {
                     .args(PYTHON_PACKAGES)
                     .run()
             }
-            Self::Libtorch | Self::Data | Self::Kubernetes | Self::Engine => Ok(()),
+            Self::Libtorch | Self::Data | Self::Kubernetes | Self::ArgoCd | Self::Engine => Ok(()),
         }
     }
 
@@ -120,6 +124,20 @@ impl Requirement {
 
     pub(crate) fn python() -> PathBuf {
         Self::venv_folder().join("bin/python")
+    }
+}
+
+/// The checks were made for this one's behaviour, and `argocd/install` installs it.
+const ARGO_CD: &str = "v3.5.3";
+
+fn argocd(repo: &Repo) -> anyhow::Result<()> {
+    let ended = Cmd::new("argocd", repo.root()).args(["version", "--client", "--short"]).end();
+    match ended {
+        Ok(ended) if ended.stdout.contains(ARGO_CD) => Ok(()),
+        Ok(ended) => bail!("argocd {ARGO_CD} is wanted; PATH has {}", ended.stdout.trim()),
+        Err(_missing) => bail!(
+            "argocd {ARGO_CD} is not here; put it on PATH, from the releases of argoproj/argo-cd"
+        ),
     }
 }
 

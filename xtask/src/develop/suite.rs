@@ -56,6 +56,7 @@ pub(crate) fn checks(repo: &Repo) -> Vec<Tier> {
             needs: &[Requirement::Kubernetes],
             commands: vec![e2e(repo, "delivery").args(["--", "manifests::"])],
         },
+        Tier { name: "argocd", needs: &[Requirement::ArgoCd], commands: vec![e2e(repo, "argocd")] },
     ]
 }
 
