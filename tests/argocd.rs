@@ -1,5 +1,6 @@
 //! `argocd/` as Argo CD's own program reads it: which states send a report, what it says, and what counts as
 //! healthy. That program exits with 0 whatever it finds, so its words are what is looked at.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -140,10 +141,12 @@ fn every_state_sends_the_report_that_the_loop_reads_or_none() {
         let read = fs_err::read(repo::root().join(format!("xtask/gitops/fixtures/{name}.json")));
         let read: Value = serde_json::from_slice(&read.unwrap()).unwrap();
         assert_eq!(serde_json::from_str::<Value>(report).unwrap(), read, "{name}");
-        // What it means is told by the tests beside the recordings.
+        // Refused is what does not say which commit of which environment it is about; what the others mean
+        // is told by the tests beside the recordings.
+        let refused = ["unlabelled", "no-status", "error-without-result"].contains(&name.as_str());
         let environments: Environments = [environment("production")].into_iter().collect();
         let accepted = Event::parse(report.as_bytes(), &environments).is_ok();
-        assert_eq!(accepted, name != "unlabelled" && name != "no-status", "{name}");
+        assert_eq!(accepted, !refused, "{name}");
         takes(&request, &body);
     }
 }

@@ -8,6 +8,7 @@ use crate::libtorch;
 use crate::process::Cmd;
 use crate::repo::{Repo, read_task};
 use crate::report::step;
+use crate::tools::pinned::GoTool;
 use crate::tools::{cargo, engine, kubeconform, kustomize};
 use crate::train::data;
 
@@ -22,6 +23,8 @@ pub(crate) enum Requirement {
     Kubernetes,
     /// Argo CD's command line: its settings are checked without a cluster.
     ArgoCd,
+    /// actionlint, and shellcheck, which it hands the scripts to.
+    Workflows,
     /// Docker, with the images that ours are built from.
     Engine,
     Registry,
@@ -32,6 +35,12 @@ const CARGO_DENY: &str = "cargo-deny@0.20.2";
 const BROWSER_PACKAGES: [&str; 2] = ["chromium", "chromium-driver"];
 const REGISTRY_PACKAGES: [&str; 1] = ["docker-registry"];
 const PYTHON_PACKAGES: [&str; 2] = ["torch==2.13.0", "numpy"];
+
+const ACTIONLINT: GoTool = GoTool {
+    name: "actionlint",
+    package: "github.com/rhysd/actionlint/cmd/actionlint",
+    version: "v1.7.12",
+};
 
 impl Requirement {
     /// Provides it if that may be done; otherwise says what is missing and how to get it.
@@ -47,6 +56,7 @@ impl Requirement {
             Self::Kubernetes => return kustomize::provide().and_then(|()| kubeconform::provide()),
             Self::Engine => return engine_with_bases(repo),
             Self::ArgoCd => return argocd(repo),
+            Self::Workflows => ACTIONLINT.provide().map(drop)?,
             Self::CargoDeny | Self::Browser | Self::PythonTorch | Self::Registry => {}
         }
         if self.is_there(repo) {
@@ -72,6 +82,7 @@ impl Requirement {
             Self::PythonTorch => "PyTorch in Python",
             Self::Kubernetes => "kustomize or kubeconform",
             Self::ArgoCd => "argocd",
+            Self::Workflows => "shellcheck",
             Self::Engine => "Docker",
             Self::Registry => "docker-registry",
         }
@@ -88,6 +99,7 @@ impl Requirement {
                 .args(["-c", "import torch; assert torch.__version__.startswith('2.13.0')"])
                 .succeeds(),
             Self::Registry => Cmd::new("docker-registry", repo.root()).arg("--version").succeeds(),
+            Self::Workflows => Cmd::new("shellcheck", repo.root()).arg("--version").succeeds(),
             Self::Libtorch | Self::Data | Self::Kubernetes | Self::ArgoCd | Self::Engine => true,
         }
     }
@@ -100,6 +112,7 @@ impl Requirement {
                 .run(),
             Self::Browser => debian(repo, &BROWSER_PACKAGES),
             Self::Registry => debian(repo, &REGISTRY_PACKAGES),
+            Self::Workflows => debian(repo, &["shellcheck"]),
             Self::PythonTorch => {
                 Cmd::new("python3", repo.root())
                     .args(["-m", "venv"])
@@ -116,6 +129,10 @@ impl Requirement {
 
     pub(crate) fn cargo_deny(repo: &Repo) -> Cmd {
         Cmd::new(tools_folder().join("bin/cargo-deny"), repo.root())
+    }
+
+    pub(crate) fn actionlint(repo: &Repo) -> Cmd {
+        Cmd::new(ACTIONLINT.program(), repo.root())
     }
 
     pub(crate) fn venv_folder() -> PathBuf {

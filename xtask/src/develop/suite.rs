@@ -57,6 +57,14 @@ pub(crate) fn checks(repo: &Repo) -> Vec<Tier> {
             commands: vec![e2e(repo, "delivery").args(["--", "manifests::"])],
         },
         Tier { name: "argocd", needs: &[Requirement::ArgoCd], commands: vec![e2e(repo, "argocd")] },
+        Tier {
+            name: "workflows",
+            needs: &[Requirement::Workflows],
+            commands: vec![
+                Requirement::actionlint(repo),
+                e2e(repo, "workflows").args(["--", "--skip", "release_trains"]),
+            ],
+        },
     ]
 }
 
@@ -113,7 +121,14 @@ pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
         },
         Tier { name: "training", needs: &[Libtorch, Data], commands: vec![e2e(repo, "training")] },
         Tier { name: "serving", needs: &[Libtorch, Data], commands: vec![e2e(repo, "serving")] },
-        Tier { name: "release", needs: &[Libtorch, Data], commands: vec![e2e(repo, "release")] },
+        Tier {
+            name: "release",
+            needs: &[Libtorch, Data],
+            commands: vec![
+                e2e(repo, "release"),
+                e2e(repo, "workflows").args(["--", "release_trains"]),
+            ],
+        },
         Tier {
             name: "demo",
             needs: &[Libtorch, Data, Kubernetes],

@@ -21,20 +21,26 @@ pub(crate) struct GoTool {
 impl GoTool {
     /// The program, built first if it is not there.
     pub(crate) fn provide(&self) -> anyhow::Result<PathBuf> {
-        let tools = cache_folder()?.join("tools/go");
-        let home = tools.join(format!("{}-{}", self.name, self.version));
-        let program = home.join(self.name);
+        let program = self.program();
         if program.is_file() {
             return Ok(program);
         }
-        fs::create_dir_all(&tools)?;
+        let home = program.parent().context("it lies in a folder")?;
+        let tools = home.parent().context("as do all")?;
+        fs::create_dir_all(tools)?;
         // Two commands may want it at once: the second waits and finds it.
         let lock = fs::File::create(tools.join(".lock"))?;
         lock.file().lock().context("waiting for another installation")?;
         if !program.is_file() {
-            self.install(&home)?;
+            self.install(home)?;
         }
         Ok(program)
+    }
+
+    /// Where it is, once provided.
+    pub(crate) fn program(&self) -> PathBuf {
+        let tools = cache_folder().unwrap_or_default().join("tools/go");
+        tools.join(format!("{}-{}", self.name, self.version)).join(self.name)
     }
 
     fn install(&self, home: &Path) -> anyhow::Result<()> {

@@ -1,4 +1,4 @@
-//! The JSON of an event, as `fixtures/templates.yaml` renders it.
+//! The JSON of an event, as the templates of `argocd/install/argocd-notifications-cm.yaml` render it.
 
 use std::fmt;
 use std::str::FromStr;
