@@ -71,12 +71,13 @@ impl Desk {
     }
 
     fn state(&self, application: &Application) {
+        let status = without_nulls(&application.status);
         let manifest = json!({ "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
             "metadata": { "name": "mnist-production", "namespace": "argocd", "labels": application.labels },
             "spec": { "project": "mnist",
                 "source": { "repoURL": "https://example.org/o/r.git", "path": "kustomize/overlays/production" },
                 "destination": { "server": "https://kubernetes.default.svc", "namespace": "mnist-production" } },
-            "status": application.status });
+            "status": status });
         self.put("app.yaml", &manifest.to_string());
     }
 
@@ -104,6 +105,17 @@ struct Request {
     method: String,
     path: String,
     body: String,
+}
+
+/// A null in a merged map takes a field away: Argo CD leaves it out.
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let set = fields.iter().filter(|(_, field)| !field.is_null());
+            set.map(|(name, field)| (name.clone(), without_nulls(field))).collect()
+        }
+        other => other.clone(),
+    }
 }
 
 fn settings(name: &str) -> String {

@@ -1,6 +1,8 @@
 //! What is delivered: manifests as a cluster gets them, and the image that they name.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "delivery/adoption.rs"]
+mod adoption;
 #[path = "delivery/gitops_image.rs"]
 mod gitops_image;
 #[path = "delivery/image.rs"]

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use crate::deliver::{
     audit, diff, gate, history, hold, image, manifests, promote, release, rollback, status, watch,
 };
-use crate::develop::{bench, check, setup, test};
+use crate::develop::{bench, check, init, setup, test};
 use crate::operate::{demo, serve};
 use crate::repo::Repo;
 use crate::train::{data, probes, training};
@@ -66,6 +66,7 @@ Deliver:
   audit       Whether what main says of itself is true
 
 Develop:
+  init    Make a fork your own: repository, image and namespaces
   setup   Provide libtorch, so that plain cargo and rust-analyzer work
   check   Formatting, lints, licences, boundaries, generated files
   test    Every test, cheapest first
@@ -103,6 +104,7 @@ pub(crate) enum Command {
     History(history::Args),
     Diff(diff::Args),
     Audit(audit::Args),
+    Init(init::Args),
     Setup(setup::Args),
     Check(check::Args),
     Test(test::Args),
@@ -133,6 +135,7 @@ impl Command {
             Self::History(args) => args.run(repo),
             Self::Diff(args) => args.run(repo),
             Self::Audit(args) => args.run(repo),
+            Self::Init(args) => args.run(repo),
             Self::Setup(args) => setup::run(args, repo),
             Self::Check(args) => args.run(repo),
             Self::Test(args) => args.run(repo),

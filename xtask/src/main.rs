@@ -10,6 +10,7 @@ mod cli;
 mod deliver;
 mod develop;
 mod download;
+mod identity;
 mod libtorch;
 mod mainline;
 mod operate;

@@ -1,5 +1,6 @@
 //! `manifests`: what every environment would run, rendered and checked before anything is committed.
 
+mod argocd;
 mod rules;
 
 use anyhow::{Context, bail};
@@ -50,10 +51,11 @@ fn render(repo: &Repo, name: &str) -> anyhow::Result<()> {
     }
 }
 
-fn check(repo: &Repo) -> anyhow::Result<()> {
+pub(crate) fn check(repo: &Repo) -> anyhow::Result<()> {
     let mut mistakes = Vec::new();
     let mut rendered = Vec::new();
     let mut report = Vec::new();
+    let mut parsed = Vec::new();
     for environment in environments(repo)?.iter() {
         let mut mistake = |text: String| mistakes.push((environment.to_string(), text));
         let pinned = read_pin(repo, environment)?.unwrap_or_else(|error| {
@@ -71,9 +73,12 @@ fn check(repo: &Repo) -> anyhow::Result<()> {
                     "{environment}: {pinned}, {count} objects fit Kubernetes {version}"
                 ));
                 rendered.push((environment.to_string(), manifests));
+                parsed.push((environment.clone(), objects));
             }
         }
     }
+    let argocd = argocd::mistakes(repo, &parsed)?;
+    mistakes.extend(argocd.into_iter().map(|text| ("argocd".to_owned(), text)));
     mistakes.extend(kubeconform::mistakes(&rendered)?);
     if mistakes.is_empty() {
         report.iter().for_each(data);
@@ -89,7 +94,7 @@ fn read_pin(repo: &Repo, environment: &Environment) -> anyhow::Result<Result<Pin
 }
 
 /// The environments of the work tree.
-fn environments(repo: &Repo) -> anyhow::Result<Environments> {
+pub(crate) fn environments(repo: &Repo) -> anyhow::Result<Environments> {
     let mut found = Vec::new();
     for entry in fs::read_dir(repo.path("kustomize/overlays"))? {
         let name = entry?.file_name();

@@ -1,0 +1,171 @@
+//! A fork made one's own, and what `manifests check` says of `argocd/`.
+
+use std::path::PathBuf;
+
+use e2e::process::{Ended, command, run};
+use e2e::repo;
+use tempfile::TempDir;
+
+use crate::scratch::says;
+
+/// A copy of all that names the repository.
+struct Fork {
+    folder: TempDir,
+}
+
+impl Fork {
+    fn new() -> Self {
+        let fork = Self { folder: tempfile::tempdir().unwrap() };
+        let mut copy = command("cp", &repo::root());
+        copy.args(["-R", "--parents", "argocd", "kustomize", ".github", "tests/golden"]);
+        run(copy.args(["xtask/Cargo.toml"]).arg(fork.folder.path())).success();
+        fork
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.folder.path().join(file)
+    }
+
+    fn xtask(&self, args: &[&str]) -> Ended {
+        run(command(repo::xtask(), self.folder.path()).args(args))
+    }
+
+    fn init(&self, repository: &str, image: &str, namespace: &str) -> Ended {
+        let args = ["init", "--repository", repository, "--image", image, "--namespace", namespace];
+        self.xtask(&args)
+    }
+
+    fn edit(&self, file: &str, from: &str, to: &str) {
+        let text = fs_err::read_to_string(self.path(file)).unwrap();
+        assert!(text.contains(from), "`{from}` is not in {file}");
+        fs_err::write(self.path(file), text.replacen(from, to, 1)).unwrap();
+    }
+
+    /// Every file with its content, as one text.
+    fn text(&self) -> String {
+        let grep = ["--recursive", "--no-messages", "", "argocd", ".github", "kustomize", "tests"];
+        let mut lines: Vec<_> = run(command("grep", self.folder.path()).args(grep))
+            .stdout
+            .lines()
+            .map(str::to_owned)
+            .collect();
+        lines.sort();
+        lines.join("\n")
+    }
+}
+
+const ADDRESS: &str = "https://github.com/acme/leaf-doctor";
+const IMAGE: &str = "ghcr.io/acme/leaf-doctor";
+
+#[test]
+fn a_fork_is_named_once_and_every_file_says_so() {
+    let fork = Fork::new();
+    let before = fork.text();
+    let old =
+        ["github.com/OWNER/", "repos/OWNER/", "owner/mnist-api", "mnist-staging", "mnist-root"];
+    assert!(old.iter().all(|name| before.contains(name)), "what is looked for was never there");
+    says(&fork.init(ADDRESS, IMAGE, "leaf"), 0, &["argocd/root.yaml", "staging: unreleased"]);
+    let after = fork.text();
+    for name in old {
+        assert!(!after.contains(name), "{name} is left");
+    }
+    let new = [
+        "https://api.github.com/repos/acme/leaf-doctor/actions",
+        "IMAGE: ghcr.io/acme/leaf-doctor",
+    ];
+    for name in new.iter().chain(&["leaf-staging", "leaf-production", "project: leaf"]) {
+        assert!(after.contains(name), "{name}");
+    }
+    // Said again it changes nothing, and back it is what it was.
+    says(&fork.init(&format!("{ADDRESS}.git"), IMAGE, "leaf"), 0, &["nothing to do"]);
+    assert_eq!(fork.text(), after);
+    let back = ("https://github.com/OWNER/mnist-api", "ghcr.io/owner/mnist-api");
+    says(&fork.init(back.0, back.1, "mnist"), 0, &["argocd/root.yaml"]);
+    assert_eq!(fork.text(), before);
+}
+
+#[test]
+fn a_file_that_was_missed_is_found() {
+    for file in ["argocd/root.yaml", "argocd/apps/staging.yaml", "argocd/apps/project.yaml"] {
+        let fork = Fork::new();
+        fork.init(ADDRESS, IMAGE, "leaf").success();
+        fork.edit(file, "acme/leaf-doctor.git", "acme/another.git");
+        says(&fork.xtask(&["manifests", "check"]), 1, &["argocd: argocd/", ".git"]);
+    }
+}
+
+#[test]
+fn names_that_cannot_be_are_refused_together_and_change_nothing() {
+    let fork = Fork::new();
+    let before = fork.text();
+    let ended = fork.init("git@github.com:acme/leaf.git", "Acme/Leaf:1", "Leaf_");
+    says(&ended, 1, &["--repository: ", "--image: ", "--namespace: ", "hint: "]);
+    assert_eq!(fork.text(), before);
+}
+
+#[test]
+fn what_would_silence_or_stop_the_loop_is_told() {
+    const STAGING: &str = "argocd/apps/staging.yaml";
+    const PROJECT: &str = "argocd/apps/project.yaml";
+    const NOTIFICATIONS: &str = "argocd/install/argocd-notifications-cm.yaml";
+    for (file, from, to, told) in [
+        (STAGING, "retry: { limit: 0 }", "retry: { limit: 2 }", "syncPolicy.retry.limit must be 0"),
+        (
+            STAGING,
+            "selfHeal: true",
+            "selfHeal: false",
+            "syncPolicy.automated.selfHeal must be true",
+        ),
+        (STAGING, "prune: true", "prune: false", "syncPolicy.automated.prune must be true"),
+        (STAGING, "ServerSideApply=true", "ApplyOutOfSyncOnly=true", "pods of the version before"),
+        (STAGING, "env: staging", "env: stage", "must name an environment, and is `stage`"),
+        (
+            STAGING,
+            "overlays/staging",
+            "overlays/production",
+            "source.path must be kustomize/overlays/staging",
+        ),
+        (STAGING, "targetRevision: main", "targetRevision: HEAD", "targetRevision must be main"),
+        (
+            STAGING,
+            "subscribe.release-failed.gitops",
+            "subscribe.release-failed.chat",
+            "nobody hears of it",
+        ),
+        (
+            STAGING,
+            "namespace: mnist-staging",
+            "namespace: mnist-other",
+            "destination.namespace must be mnist-staging",
+        ),
+        (
+            PROJECT,
+            "    - { group: batch, kind: Job }\n",
+            "",
+            "lacks {\"group\":\"batch\",\"kind\":\"Job\"}",
+        ),
+        (
+            PROJECT,
+            "kind: Job }",
+            "kind: Job }\n    - { group: batch, kind: CronJob }",
+            "CronJob\"}, which no overlay renders",
+        ),
+        (
+            PROJECT,
+            "namespace: mnist-production",
+            "namespace: mnist-other",
+            "does not let it deploy",
+        ),
+        (
+            NOTIFICATIONS,
+            "      send: [release-deployed]",
+            "      oncePer: app.metadata.name\n      send: [release-deployed]",
+            "lost for good",
+        ),
+        (NOTIFICATIONS, "repos/OWNER/", "repos/acme/", "reports go elsewhere"),
+    ] {
+        let fork = Fork::new();
+        fork.edit(file, from, to);
+        says(&fork.xtask(&["manifests", "check"]), 1, &["argocd: argocd/", told]);
+    }
+}

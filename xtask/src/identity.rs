@@ -1,0 +1,143 @@
+//! [`Identity`]: what a fork calls itself. It is written in the files that Argo CD and GitHub read, and nowhere
+//! else, so it is read from there; [`Identity::apply`] is the only one that writes it.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use contract::atomic;
+use fs_err as fs;
+use gitops::environment::Environments;
+use serde_json::Value;
+
+use crate::rendered::Objects;
+use crate::repo::Repo;
+use crate::report::WithHint;
+
+pub(crate) const ROOT: &str = "argocd/root.yaml";
+pub(crate) const APPLICATIONS: &str = "argocd/apps";
+pub(crate) const PROJECT: &str = "argocd/apps/project.yaml";
+pub(crate) const NOTIFICATIONS: &str = "argocd/install/argocd-notifications-cm.yaml";
+const RELEASE: &str = ".github/workflows/release.yml";
+/// Of the Application that holds the others.
+const ROOT_SUFFIX: &str = "-root";
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// `https://HOST/OWNER/NAME.git`, as Argo CD clones it.
+    pub(crate) repository: String,
+    /// Where images of the service are pushed.
+    pub(crate) image: String,
+    /// What namespaces, Applications and projects begin with.
+    pub(crate) prefix: String,
+}
+
+impl Identity {
+    pub(crate) fn read(repo: &Repo) -> anyhow::Result<Self> {
+        let text = fs::read_to_string(repo.path(ROOT))?;
+        let root = Objects::parse(&text).with_context(|| format!("`{ROOT}` is no YAML"))?;
+        let root =
+            root.of("Application").next().with_context(|| format!("no Application in {ROOT}"))?;
+        let prefix = root.name().strip_suffix(ROOT_SUFFIX);
+        let prefix =
+            prefix.with_context(|| format!("{ROOT}: its name must end in {ROOT_SUFFIX}"))?;
+        let release: Value = serde_yaml::from_str(&fs::read_to_string(repo.path(RELEASE))?)
+            .with_context(|| format!("`{RELEASE}` is no YAML"))?;
+        let image = release["env"]["IMAGE"].as_str();
+        Ok(Self {
+            repository: root.text("/spec/source/repoURL").to_owned(),
+            image: image.with_context(|| format!("{RELEASE}: env.IMAGE is missing"))?.to_owned(),
+            prefix: prefix.to_owned(),
+        })
+    }
+
+    /// The address of this repository in its host's API.
+    pub(crate) fn api(&self) -> String {
+        let path = self.repository.strip_prefix("https://").unwrap_or(&self.repository);
+        let (host, path) = path.split_once('/').unwrap_or((path, ""));
+        let path = path.strip_suffix(".git").unwrap_or(path);
+        match host {
+            "github.com" => format!("https://api.github.com/repos/{path}/"),
+            // GitHub Enterprise Server.
+            host => format!("https://{host}/api/v3/repos/{path}/"),
+        }
+    }
+
+    /// Writes it wherever `self` stands. What names the root comes last, so that a run that was cut short
+    /// is finished by the next; the files that were changed are returned.
+    pub(crate) fn apply(
+        &self,
+        new: &Self,
+        repo: &Repo,
+        environments: &Environments,
+    ) -> anyhow::Result<Vec<String>> {
+        let names = environments.iter().map(|environment| environment.name().to_owned());
+        let suffixes: Vec<String> = names.chain(["root".to_owned()]).collect();
+        let mut changed = Vec::new();
+        for file in files(repo)? {
+            let path = repo.path(&file);
+            let old = fs::read_to_string(&path)?;
+            let text = self.rewritten(&old, new, &suffixes);
+            if text != old {
+                atomic::write_file(&path, text.as_bytes())?;
+                changed.push(file);
+            }
+        }
+        Ok(changed)
+    }
+
+    fn rewritten(&self, text: &str, new: &Self, suffixes: &[String]) -> String {
+        let mut text = text
+            .replace(&self.repository, &new.repository)
+            .replace(&self.api(), &new.api())
+            .replace(&format!("IMAGE: {}\n", self.image), &format!("IMAGE: {}\n", new.image));
+        for suffix in suffixes {
+            let name = |identity: &Self| format!("{}-{suffix}", identity.prefix);
+            text = replace_words(&text, &name(self), &name(new));
+        }
+        for key in ["project: ", "  name: "] {
+            let line = |identity: &Self| format!("{key}{}\n", identity.prefix);
+            text = text.replace(&line(self), &line(new));
+        }
+        text
+    }
+}
+
+/// Only where it is a whole name.
+fn replace_words(text: &str, old: &str, new: &str) -> String {
+    let is_part = |letter: char| letter.is_alphanumeric() || letter == '-';
+    let mut replaced = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(old) {
+        let (before, after) = (&rest[..at], &rest[at + old.len()..]);
+        let whole = !before.ends_with(is_part) && !after.starts_with(is_part);
+        replaced.push_str(before);
+        replaced.push_str(if whole { new } else { old });
+        rest = after;
+    }
+    replaced + rest
+}
+
+/// Every file that may name the fork; the root's is the last.
+fn files(repo: &Repo) -> anyhow::Result<Vec<String>> {
+    let mut files = Vec::new();
+    for folder in [APPLICATIONS, "argocd/install", "tests/golden"] {
+        let Ok(entries) = fs::read_dir(repo.path(folder)) else { continue };
+        for entry in entries {
+            files.push(PathBuf::from(folder).join(entry?.file_name()));
+        }
+    }
+    for entry in fs::read_dir(repo.path("kustomize/overlays"))? {
+        files.push(
+            PathBuf::from("kustomize/overlays").join(entry?.file_name()).join("kustomization.yaml"),
+        );
+    }
+    files.extend([PathBuf::from(RELEASE), PathBuf::from(ROOT)]);
+    files
+        .into_iter()
+        .filter(|file| repo.path(&file.to_string_lossy()).is_file())
+        .map(|file| {
+            file.into_os_string().into_string().ok().context("a file whose name is no text")
+        })
+        .collect::<anyhow::Result<_>>()
+        .hint("rename it")
+}
