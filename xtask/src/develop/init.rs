@@ -82,8 +82,7 @@ fn is_address(repository: &str) -> bool {
 const PREFIX: usize = 40;
 
 fn is_prefix(prefix: &str) -> bool {
-    let inner =
-        |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
+    let inner = |letter: char| matches!(letter, 'a'..='z' | '0'..='9' | '-');
     prefix.len() <= PREFIX
         && prefix.starts_with(|first: char| first.is_ascii_lowercase())
         && prefix.chars().all(inner)
