@@ -3,6 +3,8 @@
 
 #[path = "delivery/adoption.rs"]
 mod adoption;
+#[path = "delivery/doctor.rs"]
+mod doctor;
 #[path = "delivery/gitops_image.rs"]
 mod gitops_image;
 #[path = "delivery/image.rs"]

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use crate::deliver::{
     audit, diff, gate, history, hold, image, manifests, promote, release, rollback, status, watch,
 };
-use crate::develop::{bench, check, init, setup, test};
+use crate::develop::{bench, check, doctor, init, setup, test};
 use crate::operate::{demo, serve};
 use crate::repo::Repo;
 use crate::train::{data, probes, training};
@@ -67,6 +67,7 @@ Deliver:
 
 Develop:
   init    Make a fork your own: repository, image and namespaces
+  doctor  Say what is there, what is missing, and how to get it
   setup   Provide libtorch, so that plain cargo and rust-analyzer work
   check   Formatting, lints, licences, boundaries, generated files
   test    Every test, cheapest first
@@ -105,6 +106,7 @@ pub(crate) enum Command {
     Diff(diff::Args),
     Audit(audit::Args),
     Init(init::Args),
+    Doctor(doctor::Args),
     Setup(setup::Args),
     Check(check::Args),
     Test(test::Args),
@@ -136,6 +138,7 @@ impl Command {
             Self::Diff(args) => args.run(repo),
             Self::Audit(args) => args.run(repo),
             Self::Init(args) => args.run(repo),
+            Self::Doctor(args) => args.run(repo),
             Self::Setup(args) => setup::run(args, repo),
             Self::Check(args) => args.run(repo),
             Self::Test(args) => args.run(repo),

@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod check;
+pub(crate) mod doctor;
 pub(crate) mod init;
 pub(crate) mod leftovers;
 pub(crate) mod requirement;

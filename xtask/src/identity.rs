@@ -50,15 +50,23 @@ impl Identity {
         })
     }
 
+    fn host_and_slug(&self) -> (&str, &str) {
+        let path = self.repository.strip_prefix("https://").unwrap_or(&self.repository);
+        let path = path.strip_suffix(".git").unwrap_or(path);
+        path.split_once('/').unwrap_or((path, ""))
+    }
+
+    /// `OWNER/NAME`.
+    pub(crate) fn slug(&self) -> &str {
+        self.host_and_slug().1
+    }
+
     /// The address of this repository in its host's API.
     pub(crate) fn api(&self) -> String {
-        let path = self.repository.strip_prefix("https://").unwrap_or(&self.repository);
-        let (host, path) = path.split_once('/').unwrap_or((path, ""));
-        let path = path.strip_suffix(".git").unwrap_or(path);
-        match host {
-            "github.com" => format!("https://api.github.com/repos/{path}/"),
+        match self.host_and_slug() {
+            ("github.com", slug) => format!("https://api.github.com/repos/{slug}/"),
             // GitHub Enterprise Server.
-            host => format!("https://{host}/api/v3/repos/{path}/"),
+            (host, slug) => format!("https://{host}/api/v3/repos/{slug}/"),
         }
     }
 

@@ -54,7 +54,12 @@ pub(crate) fn checks(repo: &Repo) -> Vec<Tier> {
         Tier {
             name: "manifests",
             needs: &[Requirement::Kubernetes],
-            commands: vec![e2e(repo, "delivery").args(["--", "manifests::", "adoption::"])],
+            commands: vec![e2e(repo, "delivery").args([
+                "--",
+                "manifests::",
+                "adoption::",
+                "doctor::",
+            ])],
         },
         Tier { name: "argocd", needs: &[Requirement::ArgoCd], commands: vec![e2e(repo, "argocd")] },
         Tier {
