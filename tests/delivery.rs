@@ -16,3 +16,5 @@ mod released_image;
 #[path = "loop/scratch.rs"]
 #[allow(dead_code, reason = "shared with the loop's tests, which need more of it")]
 mod scratch;
+#[path = "delivery/signing.rs"]
+mod signing;

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::image::{docker, engine, forget};
 use crate::scratch::{Scratch, environment, says};
+use crate::signing;
 
 /// A fork's remote and a registry; released to from the checkout that the tests run in.
 struct Fork {
@@ -84,6 +85,26 @@ fn what_is_pinned_is_what_the_registry_has_and_a_second_run_finds_it() {
     let refused = run(&mut fork.release(image));
     says(&refused, 1, &["unpacking sha256:"]);
     assert_eq!(refused.stdout, "");
+}
+
+#[test]
+fn a_release_is_signed_where_main_demands_it_and_refused_before_work_without_a_key() {
+    let _engine = engine();
+    let fork = Fork::new(Registry::start());
+    signing::make_key(&fork.scratch, "cosign");
+    signing::demand(&fork.scratch, "cosign");
+    let refused = run(&mut fork.release(&model()));
+    says(&refused, 1, &["none was named", "hint: --signing-key FILE"]);
+    assert_eq!(fork.registry.bytes(), 0);
+
+    let key = fork.scratch.path("cosign.key");
+    let signed = || {
+        let mut release = fork.release(&model());
+        release.arg("--signing-key").arg(&key).env("COSIGN_PASSWORD", signing::PASSWORD);
+        run(&mut release)
+    };
+    says(&signed(), 0, &["signing ", "published"]);
+    says(&signed(), 0, &["is signed already", "nothing to do"]);
 }
 
 fn layer_of(registry: &Registry, manifest: &str) -> Digest {

@@ -55,6 +55,10 @@ impl Http {
         self.post(url, "application/json", body.to_string().as_bytes())
     }
 
+    pub fn put(&self, url: &str, content_type: &str, body: &[u8]) -> Result<Reply, ureq::Error> {
+        Self::reply(self.agent.put(url).header("content-type", content_type).send(body)?)
+    }
+
     fn reply(mut response: ureq::http::Response<ureq::Body>) -> Result<Reply, ureq::Error> {
         let body = response.body_mut().with_config().limit(64 << 20).read_to_vec()?;
         let (parts, _) = response.into_parts();

@@ -5,6 +5,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use contract::digest::Digest;
+use serde_json::json;
 
 use crate::http::Http;
 use crate::process::command;
@@ -18,6 +19,8 @@ pub struct Registry {
 
 /// A user `tester` with the password `secret`, as `htpasswd -B` writes it.
 const HTPASSWD: &str = "tester:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n";
+const BLOB: &str = "application/octet-stream";
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// And as `docker login` keeps it: `tester:secret` in base64.
 const AUTH: &str = "dGVzdGVyOnNlY3JldA==";
 
@@ -96,6 +99,33 @@ impl Registry {
 
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// An image without files, named after a version, as whoever may push puts it there.
+    #[track_caller]
+    pub fn push(&self, repository: &str, version: &str) -> Digest {
+        let config = json!({ "architecture": "amd64", "os": "linux",
+            "config": { "Labels": { "version": version } },
+            "rootfs": { "type": "layers", "diff_ids": [] } });
+        let config = config.to_string();
+        let http = Http::default();
+        let upload = http.post(&self.url(&format!("/v2/{repository}/blobs/uploads/")), BLOB, b"");
+        let upload = upload.expect("the registry answers");
+        let place = upload.header("location").expect("an upload has a place");
+        let separator = if place.contains('?') { '&' } else { '?' };
+        let digest = Digest::of(config.as_bytes());
+        let sent = http.put(&format!("{place}{separator}digest={digest}"), BLOB, config.as_bytes());
+        assert_eq!(sent.expect("the registry answers").status, 201);
+
+        let described = json!({ "mediaType": "application/vnd.oci.image.config.v1+json",
+            "digest": digest.to_string(), "size": config.len() });
+        let manifest =
+            json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": described, "layers": [] });
+        let manifest = manifest.to_string();
+        let place = self.url(&format!("/v2/{repository}/manifests/{version}"));
+        let sent = http.put(&place, MANIFEST, manifest.as_bytes());
+        assert_eq!(sent.expect("the registry answers").status, 201);
+        Digest::of(manifest.as_bytes())
     }
 
     /// Bytes of everything that was ever pushed.

@@ -1,6 +1,7 @@
 //! External programs, one module each: their arguments, and what their answers mean.
 
 pub(crate) mod cargo;
+pub(crate) mod cosign;
 pub(crate) mod engine;
 pub(crate) mod git;
 pub(crate) mod kubeconform;

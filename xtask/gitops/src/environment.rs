@@ -10,6 +10,7 @@ pub const ROOT: &str = "kustomize";
 pub const BASE: &str = "kustomize/base";
 pub const COMPONENTS: &str = "kustomize/components";
 pub const HOLDS: &str = "kustomize/holds.yaml";
+pub const SIGNING: &str = "kustomize/signing.yaml";
 const OVERLAYS: &str = "kustomize/overlays/";
 const PIN: &str = "release/kustomization.yaml";
 
@@ -90,6 +91,8 @@ pub enum Part {
     /// Base and components: part of every environment.
     Shared,
     Holds,
+    /// How images must be signed.
+    Signing,
     /// Rendered nowhere.
     Other,
 }
@@ -98,6 +101,9 @@ impl Part {
     pub fn of(path: &str) -> Self {
         if path == HOLDS {
             return Self::Holds;
+        }
+        if path == SIGNING {
+            return Self::Signing;
         }
         let within = |folder: &str| path.strip_prefix(folder).is_some_and(|p| p.starts_with('/'));
         if within(BASE) || within(COMPONENTS) {

@@ -5,7 +5,7 @@
 //! say yes or no, and a hundred thousand histories of it fit into a test.
 //!
 //! [`environment`], [`image_reference`], [`pin`] say what is pinned; [`snapshot`], [`history`],
-//! [`change`], [`holds`], [`trailers`] what happened; [`event`], [`verdict`] what is reported;
+//! [`change`], [`holds`], [`signing`], [`trailers`] what happened and what is demanded; [`event`], [`verdict`] what is reported;
 //! [`decide`], [`guards`], [`plan`], [`admit`] what to do; [`mainline`] how it becomes true.
 
 pub mod admit;
@@ -22,6 +22,7 @@ pub mod object_id;
 pub mod page;
 pub mod pin;
 pub mod plan;
+pub mod signing;
 pub mod snapshot;
 pub mod trailers;
 pub mod verdict;

@@ -13,6 +13,7 @@ use crate::image_reference::ImageReference;
 use crate::object_id::CommitId;
 use crate::page::Page;
 use crate::plan::{Plan, Target};
+use crate::signing::Demand;
 use crate::snapshot::Snapshot;
 
 /// Tries of one publication, the first included.
@@ -67,7 +68,7 @@ pub struct Published {
 }
 
 /// Looks up whether an image may be run.
-pub type Images<'a> = dyn FnMut(&ImageReference) -> ImageCheck + 'a;
+pub type Images<'a> = dyn FnMut(&ImageReference, Demand<'_>) -> ImageCheck + 'a;
 
 /// Computes a plan on main as it is and makes it true, again and again until nobody was in between.
 pub fn publish<M: Mainline>(
@@ -76,11 +77,12 @@ pub fn publish<M: Mainline>(
     mut plan: impl FnMut(&Arc<Snapshot>) -> Result<Plan, Guard>,
 ) -> Result<Result<Published, Guard>, M::Error> {
     for tries in 1..=TRIES {
-        let plan = match plan(&mainline.load()?) {
+        let snapshot = mainline.load()?;
+        let plan = match plan(&snapshot) {
             Ok(plan) => plan,
             Err(guard) => return Ok(Err(guard)),
         };
-        match attempt(mainline, images, &plan)? {
+        match attempt(mainline, images, snapshot.signing(), &plan)? {
             Attempt::Done(commit) => return Ok(Ok(Published { plan, commit, tries })),
             Attempt::Refused(guard) => return Ok(Err(guard)),
             Attempt::Lost if tries < TRIES => mainline.back_off(tries),
@@ -142,6 +144,7 @@ enum Attempt {
 fn attempt<M: Mainline>(
     mainline: &mut M,
     images: &mut Images<'_>,
+    demand: Demand<'_>,
     plan: &Plan,
 ) -> Result<Attempt, M::Error> {
     if plan.target == Target::MarksOnly {
@@ -155,7 +158,7 @@ fn attempt<M: Mainline>(
         touched: built.touched,
         inputs: built.inputs,
         promised: built.promised,
-        image: plan.image.as_ref().map(images),
+        image: plan.image.as_ref().map(|image| images(image, demand)),
     };
     let admitted = match admit(plan, &evidence) {
         Ok(admitted) => admitted,

@@ -13,6 +13,7 @@ use crate::history::History;
 use crate::holds::{Holds, UnreadableHolds};
 use crate::object_id::{CommitId, ObjectId};
 use crate::pin::Pinned;
+use crate::signing::{Demand, Signing, UnreadableSigning};
 use crate::trailers::Trailers;
 
 /// One commit of main's first-parent line.
@@ -115,6 +116,7 @@ pub struct Snapshot {
     pub(crate) marks: Vec<Mark>,
     pub(crate) blobs: Blobs,
     pub(crate) holds: Result<Holds, UnreadableHolds>,
+    signing: Result<Signing, UnreadableSigning>,
     environments: Environments,
     changes: BTreeMap<Environment, Arc<Vec<Change>>>,
 }
@@ -133,6 +135,13 @@ impl Snapshot {
                 None => Err(UnreadableHolds(format!("blob {} was not loaded", entry.blob))),
             },
         );
+        let signing = fold.signing.map_or_else(
+            || Ok(Signing::default()),
+            |entry| match blobs.get(&entry.blob) {
+                Some(blob) => Signing::read(blob.content()),
+                None => Err(UnreadableSigning(format!("blob {} was not loaded", entry.blob))),
+            },
+        );
         let there = fold.tracks.iter().filter(|(_, track)| track.exists());
         let environments = there.map(|(environment, _)| environment.clone()).collect();
         let tracks = fold.tracks.into_iter();
@@ -143,6 +152,7 @@ impl Snapshot {
             marks,
             blobs,
             holds,
+            signing,
             environments,
             changes: tracks.map(|(name, track)| (name, Arc::new(track.changes))).collect(),
         })
@@ -161,6 +171,11 @@ impl Snapshot {
         self.holds.as_ref()
     }
 
+    /// How an image must be signed to be pinned.
+    pub fn signing(&self) -> Demand<'_> {
+        self.signing.as_ref()
+    }
+
     pub fn marks(&self) -> &[Mark] {
         &self.marks
     }
@@ -173,16 +188,17 @@ impl Snapshot {
 
 /// The blobs whose content a [`Snapshot`] of these commits wants.
 pub fn wanted_blobs(commits: &[Commit]) -> BTreeSet<ObjectId> {
-    let mut holds = None;
+    let (mut holds, mut signing) = (None, None);
     let mut wanted = BTreeSet::new();
     for touched in commits.iter().flat_map(|commit| &commit.touched) {
         match Part::of(&touched.path) {
             Part::Pin(_) => wanted.extend(touched.entry.map(|entry| entry.blob)),
             Part::Holds => holds = touched.entry,
+            Part::Signing => signing = touched.entry,
             _ => {}
         }
     }
-    wanted.extend(holds.map(|entry| entry.blob));
+    wanted.extend([holds, signing].into_iter().flatten().map(|entry| entry.blob));
     wanted
 }
 
@@ -190,6 +206,7 @@ pub fn wanted_blobs(commits: &[Commit]) -> BTreeSet<ObjectId> {
 struct Fold {
     shared: Files,
     holds: Option<Entry>,
+    signing: Option<Entry>,
     tracks: BTreeMap<Environment, Track>,
 }
 
@@ -254,6 +271,7 @@ impl Fold {
                 }
                 Part::Shared => self.shared.set(touched),
                 Part::Holds => self.holds = touched.entry,
+                Part::Signing => self.signing = touched.entry,
                 Part::Other => {}
             }
         }

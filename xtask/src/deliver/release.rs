@@ -22,6 +22,7 @@ use crate::deliver::remote::{Publication, environment};
 use crate::deliver::store::Store;
 use crate::repo::Repo;
 use crate::report::{Exit, WithHint, step};
+use crate::tools::cosign;
 
 /// Let an environment run a model: gate, image, smoke test, one commit
 ///
@@ -49,6 +50,10 @@ pub(crate) struct Args {
     /// Build although there are changes that no commit holds; the version says so
     #[arg(long)]
     pub(crate) allow_dirty: bool,
+    /// Private key to sign with, where kustomize/signing.yaml demands it: a file, or any reference that
+    /// cosign takes; its password is read from `COSIGN_PASSWORD`
+    #[arg(long, env = "COSIGN_KEY", hide_env_values = true, value_name = "KEY")]
+    pub(crate) signing_key: Option<String>,
     #[command(flatten)]
     pub(crate) publication: Publication,
 }
@@ -86,6 +91,7 @@ impl Args {
         let judged_on = Grounds::of(&history, &champions);
         let repository = self.repository(&history)?;
         // Before minutes of building, not after.
+        cosign::demand(repo, snapshot.signing(), self.signing_key.as_deref())?;
         let movable = plan::demand_movable(&history);
         movable.map_err(|guard| Stop::guard(Ending::of(guard), guard, history.environment()))?;
 
@@ -125,6 +131,9 @@ impl Args {
             None => content.make(repo, store).hint(AGAIN)?,
         };
         try_out(repo, store, &pin)?;
+        store
+            .sign(repo, &pin.image, snapshot.signing(), self.signing_key.as_deref())
+            .hint(AGAIN)?;
         self.pin(repo, &pin, &judgement.to_string(), &judged_on)
     }
 

@@ -10,6 +10,7 @@ use gitops::guards::Guard;
 use gitops::image_reference::ImageReference;
 use gitops::mainline::{Built, Mainline, Push, Update, publish};
 use gitops::plan::Plan;
+use gitops::signing::Demand;
 use gitops::snapshot::Snapshot;
 
 use crate::deliver::ending::{Ending, Stop};
@@ -85,7 +86,8 @@ impl Publication {
         let environments: Result<Vec<_>, Stop> =
             names.iter().map(|name| environment(&snapshot, name)).collect();
         let environments = environments?;
-        let mut images = |image: &ImageReference| self.store.check(image);
+        let mut images =
+            |image: &ImageReference, demand: Demand<'_>| self.store.check(repo, image, demand);
         let published = publish(&mut main, &mut images, |snapshot| plan(snapshot, &environments))?;
         match published {
             Ok(published) => {
@@ -113,7 +115,8 @@ impl Publication {
     /// The path of every report. What a human has to see is on stdout, and in the exit status.
     pub(crate) fn receive(&self, repo: &Repo, json: &[u8]) -> Result<(), Stop> {
         let mut main = self.open(repo)?;
-        let mut images = |image: &ImageReference| self.store.check(image);
+        let mut images =
+            |image: &ImageReference, demand: Demand<'_>| self.store.check(repo, image, demand);
         let outcome = receive(&mut main, &mut images, json)?;
         match &outcome.published {
             Some(published) => {

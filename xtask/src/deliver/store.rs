@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use contract::digest::Digest;
-use gitops::admit::ImageCheck;
+use gitops::admit::{ImageCheck, Signature};
 use gitops::image_reference::ImageReference;
+use gitops::signing::{Demand, Signing};
 
 use crate::deliver::assembly;
-use crate::report::step;
+use crate::repo::Repo;
+use crate::report::{WithHint, step};
+use crate::tools::cosign;
 use crate::tools::oci::{self, Layout};
 use crate::tools::registry::Repository;
 
@@ -32,8 +35,71 @@ impl Store {
         self.layout.as_ref().map(|folder| Layout::create(folder)).transpose()
     }
 
-    /// What is not clearly there is not there.
-    pub(crate) fn check(&self, image: &ImageReference) -> ImageCheck {
+    /// What is not clearly there is not there, and what is not clearly signed as main demands is not.
+    pub(crate) fn check(
+        &self,
+        repo: &Repo,
+        image: &ImageReference,
+        demand: Demand<'_>,
+    ) -> ImageCheck {
+        match self.presence(image) {
+            ImageCheck::Present(_) => match self.signature(repo, image, demand) {
+                Some(signature) => ImageCheck::Present(signature),
+                None => ImageCheck::Unchecked,
+            },
+            absent => absent,
+        }
+    }
+
+    fn signature(
+        &self,
+        repo: &Repo,
+        image: &ImageReference,
+        demand: Demand<'_>,
+    ) -> Option<Signature> {
+        match demand {
+            Ok(Signing::None) => Some(Signature::NotRequired),
+            Ok(_) if self.layout.is_some() => {
+                step(format_args!("{image} is in a folder, where nothing can be signed"));
+                Some(Signature::Invalid)
+            }
+            Ok(signing) => cosign::verify(repo, image, signing),
+            Err(unreadable) => {
+                step(unreadable);
+                Some(Signature::Invalid)
+            }
+        }
+    }
+
+    /// Signs what is about to be pinned, where main demands it and it is not signed yet.
+    pub(crate) fn sign(
+        &self,
+        repo: &Repo,
+        image: &ImageReference,
+        demand: Demand<'_>,
+        key: Option<&str>,
+    ) -> anyhow::Result<()> {
+        let signing = match demand {
+            Ok(Signing::None) => return Ok(()),
+            Ok(_) if self.layout.is_some() => {
+                return Err(anyhow::anyhow!(
+                    "images in a folder cannot be signed, and main demands it"
+                ))
+                .hint("release to a registry, or set `mode: none` in kustomize/signing.yaml");
+            }
+            Ok(signing) => signing,
+            Err(unreadable) => {
+                return Err(unreadable.clone()).hint("git log -p -- kustomize/signing.yaml");
+            }
+        };
+        match self.signature(repo, image, demand) {
+            Some(Signature::Valid) => step(format_args!("{image} is signed already")),
+            _ => cosign::sign(repo, image, signing, key)?,
+        }
+        Ok(())
+    }
+
+    fn presence(&self, image: &ImageReference) -> ImageCheck {
         match self.open() {
             Ok(Some(layout)) => layout.check(image),
             Ok(None) => Repository::open(image.repository()).check(image),

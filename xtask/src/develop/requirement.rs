@@ -9,7 +9,7 @@ use crate::process::Cmd;
 use crate::repo::{Repo, read_task};
 use crate::report::step;
 use crate::tools::pinned::GoTool;
-use crate::tools::{cargo, engine, kubeconform, kustomize};
+use crate::tools::{cargo, cosign, engine, kubeconform, kustomize};
 use crate::train::data;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,7 @@ pub(crate) enum Requirement {
     /// Docker, with the images that ours are built from.
     Engine,
     Registry,
+    Cosign,
 }
 
 /// Pinned, so that a new release cannot turn main red.
@@ -56,6 +57,7 @@ impl Requirement {
             Self::Kubernetes => return kustomize::provide().and_then(|()| kubeconform::provide()),
             Self::Engine => return engine_with_bases(repo),
             Self::ArgoCd => return argocd(repo),
+            Self::Cosign => return cosign::provide(),
             Self::Workflows => ACTIONLINT.provide().map(drop)?,
             Self::CargoDeny | Self::Browser | Self::PythonTorch | Self::Registry => {}
         }
@@ -85,6 +87,7 @@ impl Requirement {
             Self::Workflows => "shellcheck",
             Self::Engine => "Docker",
             Self::Registry => "docker-registry",
+            Self::Cosign => "cosign",
         }
     }
 
@@ -100,7 +103,12 @@ impl Requirement {
                 .succeeds(),
             Self::Registry => Cmd::new("docker-registry", repo.root()).arg("--version").succeeds(),
             Self::Workflows => Cmd::new("shellcheck", repo.root()).arg("--version").succeeds(),
-            Self::Libtorch | Self::Data | Self::Kubernetes | Self::ArgoCd | Self::Engine => true,
+            Self::Libtorch
+            | Self::Data
+            | Self::Kubernetes
+            | Self::ArgoCd
+            | Self::Engine
+            | Self::Cosign => true,
         }
     }
 
@@ -123,7 +131,12 @@ impl Requirement {
                     .args(PYTHON_PACKAGES)
                     .run()
             }
-            Self::Libtorch | Self::Data | Self::Kubernetes | Self::ArgoCd | Self::Engine => Ok(()),
+            Self::Libtorch
+            | Self::Data
+            | Self::Kubernetes
+            | Self::ArgoCd
+            | Self::Engine
+            | Self::Cosign => Ok(()),
         }
     }
 

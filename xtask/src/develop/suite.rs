@@ -113,7 +113,7 @@ pub(crate) fn libtorch_checks(repo: &Repo) -> [Tier; 2] {
 
 /// Everything that trains, serves, or drives another program that does.
 pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
-    use Requirement::{Browser, Data, Engine, Kubernetes, Libtorch, PythonTorch, Registry};
+    use Requirement::{Browser, Cosign, Data, Engine, Kubernetes, Libtorch, PythonTorch, Registry};
     vec![
         Tier {
             name: "libtorch",
@@ -126,6 +126,11 @@ pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
         },
         Tier { name: "training", needs: &[Libtorch, Data], commands: vec![e2e(repo, "training")] },
         Tier { name: "serving", needs: &[Libtorch, Data], commands: vec![e2e(repo, "serving")] },
+        Tier {
+            name: "signing",
+            needs: &[Registry, Cosign],
+            commands: vec![e2e(repo, "delivery").args(["--", "signing::"])],
+        },
         Tier {
             name: "release",
             needs: &[Libtorch, Data],
@@ -152,7 +157,7 @@ pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
         },
         Tier {
             name: "image",
-            needs: &[Libtorch, Data, Engine, Registry],
+            needs: &[Libtorch, Data, Engine, Registry, Cosign],
             commands: vec![e2e(repo, "delivery").args(["--", "image::"])],
         },
     ]

@@ -81,7 +81,7 @@ fn put(main: &mut RealRepository, environment: &Environment, version: &str) -> C
         app_version: version.parse().unwrap(),
         model_digest: digest,
     };
-    let done = publish(main, &mut |_| present(), |now| release(&now.history(environment), &pin));
+    let done = publish(main, &mut |_, _| present(), |now| release(&now.history(environment), &pin));
     done.unwrap().unwrap().commit.unwrap()
 }
 
@@ -101,7 +101,7 @@ fn report<M: Mainline>(
     revision: CommitId,
     observation: Observation,
 ) -> Result<Outcome, M::Error> {
-    handle(main, &mut |_| present(), &event(environment, revision, observation))
+    handle(main, &mut |_, _| present(), &event(environment, revision, observation))
 }
 
 fn hinted(error: &anyhow::Error, part: &str) {
@@ -143,7 +143,7 @@ fn a_report_is_acted_on_once_and_what_is_none_is_refused() {
     let remote = Remote::new();
     let mut main = remote.clone("checkout");
     let json = remote.json();
-    let mut receive = |json: &str| receive(&mut main, &mut |_| present(), json.as_bytes());
+    let mut receive = |json: &str| receive(&mut main, &mut |_, _| present(), json.as_bytes());
     for (wrong, part) in [
         ("", "EOF"),
         (&json.replace("staging", "nowhere"), "`nowhere` is no environment"),

@@ -43,8 +43,7 @@ impl Repository {
         Self { host, path, agent: agent() }
     }
 
-    /// Asks for the digest and not for the tag, which may have moved. Nothing in this repository demands
-    /// signatures, so none is looked for.
+    /// Asks for the digest and not for the tag, which may have moved. Signatures are looked at elsewhere.
     pub(crate) fn check(&self, image: &ImageReference) -> ImageCheck {
         match self.digest_of(&image.digest().to_string()) {
             Ok(Some(digest)) if digest == image.digest() => {

@@ -251,7 +251,7 @@ impl Auditor {
         self.log[at].touched.iter().any(|touched| match Part::of(&touched.path) {
             Part::Pin(own) | Part::Overlay(own) => own.name() == environment,
             Part::Shared => true,
-            Part::Holds | Part::Other => false,
+            Part::Holds | Part::Signing | Part::Other => false,
         })
     }
 

@@ -19,10 +19,12 @@ use crate::environment::{Environment, Part};
 use crate::event::{Event, Observation, Proof};
 use crate::guards::Guard;
 use crate::history::History;
+use crate::image_reference::ImageReference;
 use crate::mainline::{Published, handle_by, publish};
 use crate::object_id::CommitId;
 use crate::pin::{Pin, Pinned};
 use crate::plan::{Plan, Target};
+use crate::signing::Demand;
 use crate::snapshot::Snapshot;
 
 pub type Judge<'a> = &'a dyn Fn(&History, &Event) -> Action;
@@ -322,8 +324,8 @@ impl<'a, M: Sandbox<Error: Debug>> World<'a, M> {
 }
 
 /// 0: all is well; otherwise one of the ways in which an image cannot be relied on.
-fn registry(outage: usize) -> impl FnMut(&crate::image_reference::ImageReference) -> ImageCheck {
-    move |_| match outage {
+fn registry(outage: usize) -> impl FnMut(&ImageReference, Demand<'_>) -> ImageCheck {
+    move |_, _| match outage {
         0 => ImageCheck::Present(Signature::Valid),
         1 => ImageCheck::Missing,
         2 => ImageCheck::Unchecked,

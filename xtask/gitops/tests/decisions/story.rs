@@ -73,7 +73,7 @@ impl Story {
     ) -> Result<Published, Guard> {
         let image = self.image;
         let both = |name: &str| environment(name);
-        publish(&mut self.main, &mut |_| image, |snapshot| {
+        publish(&mut self.main, &mut |_, _| image, |snapshot| {
             plan(&snapshot.history(&both("staging")), &snapshot.history(&both("production")))
         })
         .unwrap()
@@ -164,7 +164,7 @@ impl Story {
         };
         let image = self.image;
         let mut main = Faulty { main: &mut self.main, mishap, calls: 0 };
-        let outcome = handle_by(&mut main, &mut |_| image, &event, &mut decide);
+        let outcome = handle_by(&mut main, &mut |_, _| image, &event, &mut decide);
         outcome.map_or_else(|_| panic!("memory cannot fail"), |outcome| outcome.action)
     }
 }

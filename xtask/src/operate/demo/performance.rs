@@ -204,6 +204,7 @@ impl Performance<'_> {
             champion: PRODUCTION.to_owned(),
             policy: Some(self.stage.policy()),
             allow_dirty: true,
+            signing_key: None,
             publication: self.stage.publication(),
         }
     }
