@@ -39,6 +39,11 @@ impl Stage {
         let stage = Self { folder: folder.context("making a folder to play in")? };
         ensure!(tools::git::head(repo).is_some(), "the demo plays with a copy of a Git repository");
         tools::git::export(repo.root(), "HEAD", &stage.clone())?;
+        // Images in a folder cannot be signed.
+        match fs::remove_file(stage.clone().join(gitops::environment::SIGNING)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
         git(stage.path(), &["init", "--quiet", "--bare", "-b", "main", "main.git"])?;
         git(&stage.clone(), &["init", "--quiet", "-b", "main"])?;
         for (name, value) in [("user.name", "Demo"), ("user.email", "demo@example.org")] {
