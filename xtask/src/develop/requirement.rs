@@ -28,6 +28,7 @@ pub(crate) enum Requirement {
     /// Docker, with the images that ours are built from.
     Engine,
     Registry,
+    Promtool,
     Cosign,
 }
 
@@ -59,7 +60,11 @@ impl Requirement {
             Self::ArgoCd => return argocd(repo),
             Self::Cosign => return cosign::provide(),
             Self::Workflows => ACTIONLINT.provide().map(drop)?,
-            Self::CargoDeny | Self::Browser | Self::PythonTorch | Self::Registry => {}
+            Self::Promtool
+            | Self::CargoDeny
+            | Self::Browser
+            | Self::PythonTorch
+            | Self::Registry => {}
         }
         if self.is_there(repo) {
             return Ok(());
@@ -88,6 +93,7 @@ impl Requirement {
             Self::Engine => "Docker",
             Self::Registry => "docker-registry",
             Self::Cosign => "cosign",
+            Self::Promtool => "promtool",
         }
     }
 
@@ -102,6 +108,7 @@ impl Requirement {
                 .args(["-c", "import torch; assert torch.__version__.startswith('2.13.0')"])
                 .succeeds(),
             Self::Registry => Cmd::new("docker-registry", repo.root()).arg("--version").succeeds(),
+            Self::Promtool => Cmd::new("promtool", repo.root()).arg("--version").succeeds(),
             Self::Workflows => Cmd::new("shellcheck", repo.root()).arg("--version").succeeds(),
             Self::Libtorch
             | Self::Data
@@ -120,6 +127,7 @@ impl Requirement {
                 .run(),
             Self::Browser => debian(repo, &BROWSER_PACKAGES),
             Self::Registry => debian(repo, &REGISTRY_PACKAGES),
+            Self::Promtool => debian(repo, &["prometheus"]),
             Self::Workflows => debian(repo, &["shellcheck"]),
             Self::PythonTorch => {
                 Cmd::new("python3", repo.root())

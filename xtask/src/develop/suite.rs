@@ -63,6 +63,11 @@ pub(crate) fn checks(repo: &Repo) -> Vec<Tier> {
         },
         Tier { name: "argocd", needs: &[Requirement::ArgoCd], commands: vec![e2e(repo, "argocd")] },
         Tier {
+            name: "monitoring",
+            needs: &[Requirement::Promtool],
+            commands: vec![e2e(repo, "monitoring")],
+        },
+        Tier {
             name: "workflows",
             needs: &[Requirement::Workflows],
             commands: vec![

@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use contract::atomic::is_running;
 use contract::task::Generator;
 use fs_err as fs;
-use gitops::environment::{Environment, HOLDS};
+use gitops::environment::{Environment, HOLDS, SIGNING};
 use gitops::pin::Pin;
 use serde_yaml::{Mapping, Value};
 
@@ -40,7 +40,7 @@ impl Stage {
         ensure!(tools::git::head(repo).is_some(), "the demo plays with a copy of a Git repository");
         tools::git::export(repo.root(), "HEAD", &stage.clone())?;
         // Images in a folder cannot be signed.
-        match fs::remove_file(stage.clone().join(gitops::environment::SIGNING)) {
+        match fs::remove_file(stage.clone().join(SIGNING)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
