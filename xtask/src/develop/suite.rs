@@ -54,7 +54,10 @@ pub(crate) fn checks(repo: &Repo) -> Vec<Tier> {
         Tier {
             name: "manifests",
             needs: &[Requirement::Kubernetes],
-            commands: vec![e2e(repo, "delivery").args(["--", "manifests::"])],
+            commands: vec![
+                e2e(repo, "delivery").args(["--", "manifests::"]),
+                e2e(repo, "components"),
+            ],
         },
     ]
 }

@@ -1,0 +1,265 @@
+//! Components that an overlay may switch on: each is rendered into production, alone and together, and
+//! keeps every rule that `manifests check` has for an environment.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::{Path, PathBuf};
+
+use contract::digest::Digest;
+use e2e::process::{command, run};
+use e2e::repo;
+use gitops::pin::Pin;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const COMPONENTS: &str = "kustomize/components";
+const OVERLAY: &str = "kustomize/overlays/production/kustomization.yaml";
+/// What one environment may want all of; each name that exists.
+const TOGETHER: [&str; 4] = ["ingress-tls", "external-secrets", "spot", "monitoring"];
+
+/// Production with components, in a tree of its own.
+struct Overlay {
+    folder: TempDir,
+    pin: Pin,
+}
+
+impl Overlay {
+    /// `list` is what stands below `components:`.
+    fn of(list: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |relative: &str| folder.path().join(relative);
+        for part in ["kustomize/base", "kustomize/overlays/production", COMPONENTS] {
+            copy(&repo::root().join(part), &path(part));
+        }
+        // What xtask knows a checkout by.
+        fs_err::create_dir_all(path("xtask")).unwrap();
+        fs_err::write(path("xtask/Cargo.toml"), "").unwrap();
+        let pin = Pin {
+            image: format!("ghcr.io/o/mnist-api:1.4.0@{}", Digest::of(b"image")).parse().unwrap(),
+            app_version: "1.4.0".parse().unwrap(),
+            model_digest: Digest::of(b"model"),
+        };
+        let release = path("kustomize/overlays/production/release/kustomization.yaml");
+        fs_err::write(release, pin.to_yaml()).unwrap();
+        let overlay = fs_err::read_to_string(path(OVERLAY)).unwrap();
+        let mut overlay: Value = serde_yaml::from_str(&overlay).unwrap();
+        overlay["components"] = json!(list);
+        fs_err::write(path(OVERLAY), serde_yaml::to_string(&overlay).unwrap()).unwrap();
+        Self { folder, pin }
+    }
+
+    fn with(components: &[String]) -> Self {
+        let mut list = vec!["release"];
+        let paths: Vec<String> = components.iter().map(|name| line(name)).collect();
+        list.extend(paths.iter().map(String::as_str));
+        Self::of(&list)
+    }
+
+    fn manifests(&self, args: &[&str]) -> String {
+        let mut manifests = command(repo::xtask(), self.folder.path());
+        run(manifests.arg("manifests").args(args)).success().stdout
+    }
+
+    fn objects(&self) -> Vec<Value> {
+        let rendered = self.manifests(&["render", "production"]);
+        serde_yaml::Deserializer::from_str(&rendered)
+            .map(|document| Value::deserialize(document).unwrap())
+            .collect()
+    }
+
+    fn add_to_overlay(&self, yaml: &str) {
+        let path = self.folder.path().join(OVERLAY);
+        let overlay = fs_err::read_to_string(&path).unwrap();
+        fs_err::write(path, format!("{overlay}{yaml}")).unwrap();
+    }
+}
+
+/// What a README tells to add to an overlay.
+fn line(component: &str) -> String {
+    format!("../../components/{component}")
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs_err::create_dir_all(to).unwrap();
+    for entry in fs_err::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs_err::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+fn components() -> Vec<String> {
+    let folder = repo::root().join(COMPONENTS);
+    let entries = fs_err::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut names: Vec<String> = entries
+        .filter(|path| path.join("kustomization.yaml").is_file())
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    assert!(!names.is_empty());
+    names
+}
+
+fn of<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    objects.iter().filter(|object| object["kind"] == kind).collect()
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+/// Pod specs however deep: those of operators' objects, which `manifests check` does not know, too.
+fn pods<'a>(value: &'a Value, found: &mut Vec<&'a Value>) {
+    match value {
+        Value::Object(fields) => {
+            if fields.get("containers").is_some_and(Value::is_array) {
+                found.push(value);
+            }
+            fields.values().for_each(|field| pods(field, found));
+        }
+        Value::Array(entries) => entries.iter().for_each(|entry| pods(entry, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn an_environment_with_a_component_keeps_every_rule_and_fits_the_schemas() {
+    for component in components() {
+        let told = Overlay::with(&[component]).manifests(&["check"]);
+        assert!(told.starts_with("production: 1.4.0 (model "), "{told}");
+    }
+}
+
+#[test]
+fn a_component_means_the_same_wherever_an_overlay_lists_it() {
+    for component in components() {
+        let render = |list: &[&str]| {
+            let mut objects = Overlay::of(list).objects();
+            objects.sort_by_key(Value::to_string);
+            objects
+        };
+        let (plain, after) = (render(&["release"]), render(&["release", &line(&component)]));
+        assert!(plain != after, "{component} changes nothing");
+        assert_eq!(render(&[&line(&component), "release"]), after, "{component}");
+    }
+}
+
+#[test]
+fn every_pod_of_a_component_is_confined_and_runs_the_released_image() {
+    for component in components() {
+        let overlay = Overlay::with(std::slice::from_ref(&component));
+        let (objects, mut found) = (overlay.objects(), Vec::new());
+        for object in &objects {
+            pods(object, &mut found);
+        }
+        assert!(found.len() >= 2, "{component}: the service and its smoke test run pods");
+        for pod in found {
+            let security = &pod["securityContext"];
+            assert_eq!(security["runAsNonRoot"], true, "{component}: {pod}");
+            assert_eq!(security["seccompProfile"]["type"], "RuntimeDefault", "{component}: {pod}");
+            assert_eq!(pod["automountServiceAccountToken"], false, "{component}: {pod}");
+            for container in list(&pod["containers"]).iter().chain(list(&pod["initContainers"])) {
+                let security = &container["securityContext"];
+                assert_eq!(security["capabilities"]["drop"], json!(["ALL"]), "{component}");
+                assert_eq!(security["allowPrivilegeEscalation"], false, "{component}");
+                assert_eq!(security["readOnlyRootFilesystem"], true, "{component}");
+                assert_eq!(container["image"], overlay.pin.image.to_string(), "{component}");
+            }
+        }
+    }
+}
+
+#[test]
+fn components_that_one_environment_may_want_work_together() {
+    let present = components();
+    let together: Vec<String> = TOGETHER
+        .iter()
+        .filter(|name| present.iter().any(|other| other == *name))
+        .map(|name| (*name).to_owned())
+        .collect();
+    let overlay = Overlay::with(&together);
+    overlay.manifests(&["check"]);
+    let all = overlay.objects();
+    for component in &together {
+        has_its_shape(component, &all);
+    }
+}
+
+#[test]
+fn what_a_component_is_for_is_in_the_manifests() {
+    for component in components() {
+        has_its_shape(&component, &Overlay::with(std::slice::from_ref(&component)).objects());
+    }
+}
+
+fn has_its_shape(component: &str, objects: &[Value]) {
+    for (_, kind, pointer, expected) in SHAPES.iter().filter(|shape| shape.0 == component) {
+        let of_kind = of(objects, kind);
+        let found: Vec<&Value> =
+            of_kind.iter().filter_map(|object| object.pointer(pointer)).collect();
+        let expected: Value = serde_yaml::from_str(expected).unwrap();
+        assert!(found.contains(&&expected), "{component}: {kind}{pointer} is {found:?}");
+    }
+}
+
+/// Component, kind, place, and what must be there, as YAML.
+const SHAPES: &[(&str, &str, &str, &str)] = &[
+    ("ingress-tls", "Service", "/spec/type", "ClusterIP"),
+    ("ingress-tls", "NetworkPolicy", "/spec/ingress/0/ports/0/port", "8089"),
+];
+
+#[test]
+fn a_component_refers_only_to_what_is_rendered_with_it() {
+    for (component, kind, pointer, target) in REFERENCES {
+        let objects = Overlay::with(&[(*component).to_owned()]).objects();
+        let sources = of(&objects, kind);
+        let [source] = sources.as_slice() else { panic!("{component}: {} {kind}", sources.len()) };
+        let name = source.pointer(pointer).unwrap_or(&Value::Null);
+        let found = of(&objects, target).iter().any(|object| object["metadata"]["name"] == *name);
+        assert!(found, "{component}: {kind}{pointer} names {name}, which is no {target}");
+    }
+}
+
+/// Component, the one object of a kind, the place of a name in it, and the kind that it names.
+const REFERENCES: &[(&str, &str, &str, &str)] =
+    &[("ingress-tls", "Ingress", "/spec/rules/0/http/paths/0/backend/service/name", "Service")];
+
+#[test]
+fn a_component_adds_no_second_way_into_the_service() {
+    for component in components().into_iter().filter(|name| name != "canary") {
+        let objects = Overlay::with(std::slice::from_ref(&component)).objects();
+        assert_eq!(of(&objects, "Service").len(), 1, "{component}");
+    }
+}
+
+#[test]
+fn one_patch_of_an_overlay_names_its_host() {
+    let readme = fs_err::read_to_string(folder("ingress-tls").join("README.md")).unwrap();
+    let patch = readme.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let overlay = Overlay::with(&["ingress-tls".to_owned()]);
+    overlay.add_to_overlay(patch);
+    let objects = overlay.objects();
+    let [ingress] = of(&objects, "Ingress")[..] else { panic!("one Ingress") };
+    for pointer in ["/spec/rules/0/host", "/spec/tls/0/hosts/0"] {
+        assert_eq!(ingress.pointer(pointer).unwrap(), "api.my-company.com");
+    }
+}
+
+fn folder(component: &str) -> PathBuf {
+    repo::root().join(COMPONENTS).join(component)
+}
+
+#[test]
+fn every_component_says_what_it_needs_in_a_page_that_names_it() {
+    for component in components() {
+        let readme = fs_err::read_to_string(folder(&component).join("README.md")).unwrap();
+        assert!(readme.starts_with(&format!("# {component}: ")), "{component}");
+        assert!(readme.contains(&format!("`- {}`", line(&component))), "{component}: its line");
+        assert!(readme.contains("Not run here"), "{component}: what was not run");
+        assert!(readme.lines().count() <= 25, "{component}");
+    }
+}
