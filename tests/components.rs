@@ -210,6 +210,18 @@ fn has_its_shape(component: &str, objects: &[Value]) {
 const SHAPES: &[(&str, &str, &str, &str)] = &[
     ("ingress-tls", "Service", "/spec/type", "ClusterIP"),
     ("ingress-tls", "NetworkPolicy", "/spec/ingress/0/ports/0/port", "8089"),
+    (
+        "external-secrets",
+        "Deployment",
+        "/spec/template/spec/containers/0/volumeMounts/0/readOnly",
+        "true",
+    ),
+    (
+        "external-secrets",
+        "SecretStore",
+        "/spec/provider/vault/auth/kubernetes/mountPath",
+        "kubernetes",
+    ),
 ];
 
 #[test]
@@ -225,8 +237,30 @@ fn a_component_refers_only_to_what_is_rendered_with_it() {
 }
 
 /// Component, the one object of a kind, the place of a name in it, and the kind that it names.
-const REFERENCES: &[(&str, &str, &str, &str)] =
-    &[("ingress-tls", "Ingress", "/spec/rules/0/http/paths/0/backend/service/name", "Service")];
+const REFERENCES: &[(&str, &str, &str, &str)] = &[
+    ("ingress-tls", "Ingress", "/spec/rules/0/http/paths/0/backend/service/name", "Service"),
+    ("external-secrets", "ExternalSecret", "/spec/secretStoreRef/name", "SecretStore"),
+    ("external-secrets", "SecretStore", VAULT_ACCOUNT, "ServiceAccount"),
+];
+
+const VAULT_ACCOUNT: &str = "/spec/provider/vault/auth/kubernetes/serviceAccountRef/name";
+
+#[test]
+fn secrets_come_after_their_namespace_and_before_the_pods_that_mount_them() {
+    let objects = Overlay::with(&["external-secrets".to_owned()]).objects();
+    let wave = |kind: &str| -> i32 {
+        let [object] = of(&objects, kind)[..] else { panic!("one {kind}") };
+        let wave = &object["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"];
+        wave.as_str().map_or(0, |wave| wave.parse().unwrap())
+    };
+    let order = ["Namespace", "SecretStore", "ExternalSecret", "Deployment"].map(wave);
+    assert!(order.is_sorted_by(|one, next| one < next), "{order:?}");
+    let [secret] = of(&objects, "ExternalSecret")[..] else { panic!("one ExternalSecret") };
+    let [deployment] = of(&objects, "Deployment")[..] else { panic!("one Deployment") };
+    let volumes = list(&deployment["spec"]["template"]["spec"]["volumes"]);
+    let mounted = volumes.iter().map(|volume| &volume["secret"]["secretName"]);
+    assert!(mounted.eq([&secret["spec"]["target"]["name"]]), "{volumes:?}");
+}
 
 #[test]
 fn a_component_adds_no_second_way_into_the_service() {
