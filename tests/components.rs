@@ -222,6 +222,16 @@ const SHAPES: &[(&str, &str, &str, &str)] = &[
         "/spec/provider/vault/auth/kubernetes/mountPath",
         "kubernetes",
     ),
+    ("gpu", "Deployment", "/spec/strategy/rollingUpdate", "{ maxSurge: 0, maxUnavailable: 1 }"),
+    (
+        "gpu",
+        "Deployment",
+        "/spec/template/spec/containers/0/resources/limits/nvidia.com~1gpu",
+        "'1'",
+    ),
+    ("gpu", "Deployment", "/spec/template/spec/containers/0/resources/limits/memory", "640Mi"),
+    ("gpu", "Deployment", "/spec/template/spec/tolerations/0/key", "nvidia.com/gpu"),
+    ("gpu", "HorizontalPodAutoscaler", "/spec/maxReplicas", "2"),
 ];
 
 #[test]
