@@ -198,11 +198,10 @@ fn what_a_component_is_for_is_in_the_manifests() {
 
 fn has_its_shape(component: &str, objects: &[Value]) {
     for (_, kind, pointer, expected) in SHAPES.iter().filter(|shape| shape.0 == component) {
-        let of_kind = of(objects, kind);
-        let found: Vec<&Value> =
-            of_kind.iter().filter_map(|object| object.pointer(pointer)).collect();
+        let at = |object: &Value| object.pointer(pointer).cloned().unwrap_or_default();
+        let found: Vec<Value> = of(objects, kind).into_iter().map(at).collect();
         let expected: Value = serde_yaml::from_str(expected).unwrap();
-        assert!(found.contains(&&expected), "{component}: {kind}{pointer} is {found:?}");
+        assert!(found.contains(&expected), "{component}: {kind}{pointer} is {found:?}");
     }
 }
 
@@ -232,7 +231,22 @@ const SHAPES: &[(&str, &str, &str, &str)] = &[
     ("gpu", "Deployment", "/spec/template/spec/containers/0/resources/limits/memory", "640Mi"),
     ("gpu", "Deployment", "/spec/template/spec/tolerations/0/key", "nvidia.com/gpu"),
     ("gpu", "HorizontalPodAutoscaler", "/spec/maxReplicas", "2"),
+    ("spot", "Deployment", "/spec/template/spec/terminationGracePeriodSeconds", "40"),
+    (
+        "spot",
+        "Deployment",
+        "/spec/template/spec/containers/0/lifecycle/preStop/sleep/seconds",
+        "10",
+    ),
+    ("spot", "Deployment", KINDS_OF_NODES, "karpenter.sh/capacity-type"),
+    ("spot", "Deployment", NODES, "kubernetes.io/hostname"),
+    ("spot", "Deployment", NO_NODES_REQUIRED, "null"),
 ];
+
+const KINDS_OF_NODES: &str = "/spec/template/spec/topologySpreadConstraints/0/topologyKey";
+const NO_NODES_REQUIRED: &str =
+    "/spec/template/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution";
+const NODES: &str = "/spec/template/spec/topologySpreadConstraints/1/topologyKey";
 
 #[test]
 fn a_component_refers_only_to_what_is_rendered_with_it() {
