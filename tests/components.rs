@@ -2,6 +2,9 @@
 //! keeps every rule that `manifests check` has for an environment.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "components/shapes.rs"]
+mod shapes;
+
 use std::path::{Path, PathBuf};
 
 use contract::digest::Digest;
@@ -10,6 +13,7 @@ use e2e::repo;
 use gitops::pin::Pin;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use shapes::{REFERENCES, SHAPES};
 use tempfile::TempDir;
 
 const COMPONENTS: &str = "kustomize/components";
@@ -205,49 +209,6 @@ fn has_its_shape(component: &str, objects: &[Value]) {
     }
 }
 
-/// Component, kind, place, and what must be there, as YAML.
-const SHAPES: &[(&str, &str, &str, &str)] = &[
-    ("ingress-tls", "Service", "/spec/type", "ClusterIP"),
-    ("ingress-tls", "NetworkPolicy", "/spec/ingress/0/ports/0/port", "8089"),
-    (
-        "external-secrets",
-        "Deployment",
-        "/spec/template/spec/containers/0/volumeMounts/0/readOnly",
-        "true",
-    ),
-    (
-        "external-secrets",
-        "SecretStore",
-        "/spec/provider/vault/auth/kubernetes/mountPath",
-        "kubernetes",
-    ),
-    ("gpu", "Deployment", "/spec/strategy/rollingUpdate", "{ maxSurge: 0, maxUnavailable: 1 }"),
-    (
-        "gpu",
-        "Deployment",
-        "/spec/template/spec/containers/0/resources/limits/nvidia.com~1gpu",
-        "'1'",
-    ),
-    ("gpu", "Deployment", "/spec/template/spec/containers/0/resources/limits/memory", "640Mi"),
-    ("gpu", "Deployment", "/spec/template/spec/tolerations/0/key", "nvidia.com/gpu"),
-    ("gpu", "HorizontalPodAutoscaler", "/spec/maxReplicas", "2"),
-    ("spot", "Deployment", "/spec/template/spec/terminationGracePeriodSeconds", "40"),
-    (
-        "spot",
-        "Deployment",
-        "/spec/template/spec/containers/0/lifecycle/preStop/sleep/seconds",
-        "10",
-    ),
-    ("spot", "Deployment", KINDS_OF_NODES, "karpenter.sh/capacity-type"),
-    ("spot", "Deployment", NODES, "kubernetes.io/hostname"),
-    ("spot", "Deployment", NO_NODES_REQUIRED, "null"),
-];
-
-const KINDS_OF_NODES: &str = "/spec/template/spec/topologySpreadConstraints/0/topologyKey";
-const NO_NODES_REQUIRED: &str =
-    "/spec/template/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution";
-const NODES: &str = "/spec/template/spec/topologySpreadConstraints/1/topologyKey";
-
 #[test]
 fn a_component_refers_only_to_what_is_rendered_with_it() {
     for (component, kind, pointer, target) in REFERENCES {
@@ -259,15 +220,6 @@ fn a_component_refers_only_to_what_is_rendered_with_it() {
         assert!(found, "{component}: {kind}{pointer} names {name}, which is no {target}");
     }
 }
-
-/// Component, the one object of a kind, the place of a name in it, and the kind that it names.
-const REFERENCES: &[(&str, &str, &str, &str)] = &[
-    ("ingress-tls", "Ingress", "/spec/rules/0/http/paths/0/backend/service/name", "Service"),
-    ("external-secrets", "ExternalSecret", "/spec/secretStoreRef/name", "SecretStore"),
-    ("external-secrets", "SecretStore", VAULT_ACCOUNT, "ServiceAccount"),
-];
-
-const VAULT_ACCOUNT: &str = "/spec/provider/vault/auth/kubernetes/serviceAccountRef/name";
 
 #[test]
 fn secrets_come_after_their_namespace_and_before_the_pods_that_mount_them() {
@@ -288,10 +240,38 @@ fn secrets_come_after_their_namespace_and_before_the_pods_that_mount_them() {
 
 #[test]
 fn a_component_adds_no_second_way_into_the_service() {
-    for component in components().into_iter().filter(|name| name != "canary") {
+    for component in components() {
         let objects = Overlay::with(std::slice::from_ref(&component)).objects();
-        assert_eq!(of(&objects, "Service").len(), 1, "{component}");
+        let canary: Vec<&Value> = of(&objects, "Rollout")
+            .iter()
+            .map(|rollout| &rollout["spec"]["strategy"]["canary"]["canaryService"])
+            .collect();
+        let (aside, services): (Vec<_>, Vec<_>) = of(&objects, "Service")
+            .into_iter()
+            .partition(|service| canary.contains(&&service["metadata"]["name"]));
+        assert_eq!(services.len(), 1, "{component}");
+        assert!(aside.iter().all(|service| service["spec"]["type"] == "ClusterIP"), "{component}");
     }
+}
+
+/// Else the canary could pass where the release fails, or be judged by another release's numbers.
+#[test]
+fn a_canary_is_asked_the_same_as_the_release_but_elsewhere() {
+    let objects = Overlay::with(&["canary".to_owned()]).objects();
+    let [job] = of(&objects, "Job")[..] else { panic!("one Job") };
+    let templates = of(&objects, "AnalysisTemplate");
+    let mut specs =
+        templates.iter().filter_map(|object| object.pointer("/spec/metrics/0/provider/job/spec"));
+    let mut analysis = specs.next().unwrap().clone();
+    let [rollout] = of(&objects, "Rollout")[..] else { panic!("one Rollout") };
+    let canary = rollout["spec"]["strategy"]["canary"]["canaryService"].as_str().unwrap();
+    let url = "/template/spec/containers/0/args/1";
+    let asked = std::mem::replace(
+        analysis.pointer_mut(url).unwrap(),
+        job["spec"].pointer(url).unwrap().clone(),
+    );
+    assert_eq!(asked, format!("http://{canary}"));
+    assert_eq!(analysis, job["spec"]);
 }
 
 #[test]
