@@ -47,8 +47,19 @@ pub(crate) const SHAPES: &[(&str, &str, &str, &str)] = &[
     ("canary", "Rollout", "/spec/replicas", "null"),
     ("canary", "Rollout", "/spec/strategy/canary/maxUnavailable", "0"),
     ("canary", "Rollout", "/spec/progressDeadlineAbort", "true"),
+    ("mesh", "PeerAuthentication", "/spec/mtls/mode", "STRICT"),
+    ("mesh", "Deployment", NATIVE_SIDECAR, "'true'"),
+    ("mesh", "Deployment", SIDECAR, "'true'"),
+    ("mesh", "Job", NATIVE_SIDECAR, "'true'"),
+    ("mesh", "Job", SIDECAR, "'true'"),
+    ("mesh", "VirtualService", "/spec/http/0/match/0/uri/prefix", "/v1/predict"),
+    ("mesh", "VirtualService", "/spec/http/0/retries/attempts", "0"),
+    ("mesh", "NetworkPolicy", "/spec/egress/0/ports/0/port", "15012"),
+    ("mesh", "HorizontalPodAutoscaler", "/spec/metrics/1/containerResource/container", "api"),
 ];
 
+const SIDECAR: &str = "/spec/template/metadata/labels/sidecar.istio.io~1inject";
+const NATIVE_SIDECAR: &str = "/spec/template/metadata/annotations/sidecar.istio.io~1nativeSidecar";
 const KINDS_OF_NODES: &str = "/spec/template/spec/topologySpreadConstraints/0/topologyKey";
 const NO_NODES_REQUIRED: &str =
     "/spec/template/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution";
@@ -64,6 +75,9 @@ pub(crate) const REFERENCES: &[(&str, &str, &str, &str)] = &[
     ("canary", "Rollout", "/spec/strategy/canary/canaryService", "Service"),
     ("canary", "Rollout", FIRST_ANALYSIS, "AnalysisTemplate"),
     ("canary", "Rollout", SECOND_ANALYSIS, "AnalysisTemplate"),
+    ("mesh", "DestinationRule", "/spec/host", "Service"),
+    ("mesh", "VirtualService", "/spec/hosts/0", "Service"),
+    ("mesh", "VirtualService", "/spec/http/0/route/0/destination/host", "Service"),
 ];
 
 const FIRST_ANALYSIS: &str = "/spec/strategy/canary/steps/1/analysis/templates/0/templateName";
