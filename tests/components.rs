@@ -301,3 +301,47 @@ fn every_component_says_what_it_needs_in_a_page_that_names_it() {
         assert!(readme.lines().count() <= 25, "{component}");
     }
 }
+
+#[test]
+fn every_component_is_in_the_index_and_the_index_names_no_other() {
+    let index = fs_err::read_to_string(repo::root().join(COMPONENTS).join("README.md")).unwrap();
+    let linked: Vec<&str> = index
+        .lines()
+        .filter_map(|line| line.strip_prefix("| [`"))
+        .map(|row| row.split('`').next().unwrap())
+        .collect();
+    for component in components() {
+        assert!(linked.contains(&component.as_str()), "{component}");
+    }
+    let missing: Vec<_> = linked.iter().filter(|name| !folder(name).is_dir()).collect();
+    assert!(missing.iter().all(|name| **name == "monitoring"), "{missing:?}");
+}
+
+#[test]
+fn every_region_has_its_turn_alone_and_runs_what_its_environment_pins() {
+    let text = fs_err::read_to_string(repo::root().join("argocd/regions.yaml")).unwrap();
+    let set: Value = serde_yaml::from_str(&text).unwrap();
+    let regions: Vec<&str> = list(&set["spec"]["generators"][0]["list"]["elements"])
+        .iter()
+        .map(|element| element["region"].as_str().unwrap())
+        .collect();
+    let strategy = &set["spec"]["strategy"];
+    assert_eq!(strategy["type"], "RollingSync");
+    let mut turns = Vec::new();
+    for step in list(&strategy["rollingSync"]["steps"]) {
+        assert_eq!(step["maxUpdate"], 1, "{step}");
+        let [expression] = list(&step["matchExpressions"]) else { panic!("{step}") };
+        assert_eq!((&expression["key"], &expression["operator"]), (&json!("region"), &json!("In")));
+        turns.extend(list(&expression["values"]).iter().map(|value| value.as_str().unwrap()));
+    }
+    assert!(regions.len() > 1);
+    assert_eq!(turns, regions);
+    let template = &set["spec"]["template"];
+    let environment = template["metadata"]["labels"]["env"].as_str().unwrap();
+    let path = format!("kustomize/overlays/{environment}");
+    assert_eq!(template["spec"]["source"]["path"], path);
+    let overlay = repo::root().join(path).join("kustomization.yaml");
+    let overlay: Value = serde_yaml::from_str(&fs_err::read_to_string(overlay).unwrap()).unwrap();
+    assert_eq!(template["spec"]["destination"]["namespace"], overlay["namespace"]);
+    assert_eq!(template["spec"]["syncPolicy"]["retry"]["limit"], 0, "a failure is told at once");
+}
