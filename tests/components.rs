@@ -195,7 +195,11 @@ fn components_that_one_environment_may_want_work_together() {
 
 #[test]
 fn what_a_component_is_for_is_in_the_manifests() {
-    for component in components() {
+    let present = components();
+    for (component, ..) in SHAPES {
+        assert!(present.iter().any(|name| name == component), "{component} is gone");
+    }
+    for component in present {
         has_its_shape(&component, &Overlay::with(std::slice::from_ref(&component)).objects());
     }
 }

@@ -47,6 +47,7 @@ pub(crate) const SHAPES: &[(&str, &str, &str, &str)] = &[
     ("canary", "Rollout", "/spec/replicas", "null"),
     ("canary", "Rollout", "/spec/strategy/canary/maxUnavailable", "0"),
     ("canary", "Rollout", "/spec/progressDeadlineAbort", "true"),
+    ("mesh", "Service", "/spec/type", "ClusterIP"),
     ("mesh", "PeerAuthentication", "/spec/mtls/mode", "STRICT"),
     ("mesh", "Deployment", NATIVE_SIDECAR, "'true'"),
     ("mesh", "Deployment", SIDECAR, "'true'"),
