@@ -54,12 +54,10 @@ pub(crate) fn checks(repo: &Repo) -> Vec<Tier> {
         Tier {
             name: "manifests",
             needs: &[Requirement::Kubernetes],
-            commands: vec![e2e(repo, "delivery").args([
-                "--",
-                "manifests::",
-                "adoption::",
-                "doctor::",
-            ])],
+            commands: vec![
+                e2e(repo, "delivery").args(["--", "manifests::", "adoption::", "doctor::"]),
+                e2e(repo, "components"),
+            ],
         },
         Tier { name: "argocd", needs: &[Requirement::ArgoCd], commands: vec![e2e(repo, "argocd")] },
         Tier {

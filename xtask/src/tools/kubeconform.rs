@@ -52,7 +52,8 @@ pub(crate) fn mistakes(manifests: &[(String, String)]) -> anyhow::Result<Vec<(St
     let ended = kubeconform.end()?;
     let report: Report = serde_json::from_str(&ended.stdout)
         .with_context(|| format!("`{kubeconform}` printed no report: {}", ended.stderr.trim()))?;
-    Ok(report.resources.iter().map(|resource| (resource.manifests(), resource.mistake())).collect())
+    let mistaken = report.resources.iter().filter(|resource| !resource.is_of_an_operator());
+    Ok(mistaken.map(|resource| (resource.manifests(), resource.mistake())).collect())
 }
 
 pub(crate) fn provide() -> anyhow::Result<()> {
@@ -69,11 +70,19 @@ struct Report {
 struct Resource {
     filename: String,
     kind: String,
+    version: String,
     name: String,
     msg: String,
 }
 
 impl Resource {
+    /// Kinds that a component's operator defines have their schemas in its cluster, not in Kubernetes.
+    fn is_of_an_operator(&self) -> bool {
+        let group = self.version.split_once('/').map_or("", |(group, _)| group);
+        let is_foreign = group.contains('.') && !group.ends_with(".k8s.io");
+        is_foreign && self.msg.starts_with("could not find schema for ")
+    }
+
     fn manifests(&self) -> String {
         self.filename.trim_end_matches(".yaml").to_owned()
     }
@@ -174,6 +183,7 @@ mod tests {
             let resource = Resource {
                 filename: "staging.yaml".to_owned(),
                 kind: "Job".to_owned(),
+                version: "batch/v1".to_owned(),
                 name: "smoke".to_owned(),
                 msg: message.to_owned(),
             };
@@ -185,5 +195,25 @@ mod tests {
             "'/spec': got string",
         );
         check("could not find schema for Job", "could not find schema for Job");
+    }
+
+    #[test]
+    fn only_a_group_that_kubernetes_does_not_have_may_lack_a_schema() {
+        for (version, msg, expected) in [
+            ("argoproj.io/v1alpha1", "could not find schema for Rollout", true),
+            ("argoproj.io/v1alpha1", "problem validating schema", false),
+            ("networking.k8s.io/v9", "could not find schema for Ingress", false),
+            ("autoscaling/v9", "could not find schema for HorizontalPodAutoscaler", false),
+            ("v2", "could not find schema for Service", false),
+        ] {
+            let resource = Resource {
+                filename: "staging.yaml".to_owned(),
+                kind: "Any".to_owned(),
+                version: version.to_owned(),
+                name: "any".to_owned(),
+                msg: msg.to_owned(),
+            };
+            assert_eq!(resource.is_of_an_operator(), expected, "{version}: {msg}");
+        }
     }
 }
