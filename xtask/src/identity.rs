@@ -18,6 +18,7 @@ pub(crate) const APPLICATIONS: &str = "argocd/apps";
 pub(crate) const PROJECT: &str = "argocd/apps/project.yaml";
 pub(crate) const NOTIFICATIONS: &str = "argocd/install/argocd-notifications-cm.yaml";
 const RELEASE: &str = ".github/workflows/release.yml";
+const REGIONS: &str = "argocd/regions.yaml";
 /// Of the Application that holds the others.
 const ROOT_SUFFIX: &str = "-root";
 
@@ -139,7 +140,7 @@ fn files(repo: &Repo) -> anyhow::Result<Vec<String>> {
             PathBuf::from("kustomize/overlays").join(entry?.file_name()).join("kustomization.yaml"),
         );
     }
-    files.extend([PathBuf::from(RELEASE), PathBuf::from(ROOT)]);
+    files.extend([REGIONS, RELEASE, ROOT].map(PathBuf::from));
     files
         .into_iter()
         .filter(|file| repo.path(&file.to_string_lossy()).is_file())
