@@ -61,8 +61,7 @@ const IMAGE: &str = "ghcr.io/acme/leaf-doctor";
 fn a_fork_is_named_once_and_every_file_says_so() {
     let fork = Fork::new();
     let before = fork.text();
-    let old =
-        ["github.com/OWNER/", "repos/OWNER/", "owner/mnist-api", "mnist-staging", "mnist-root"];
+    let old = ["OWNER/mnist-api", "repos/OWNER/", "owner/mnist-api", "mnist-staging", "mnist-root"];
     assert!(old.iter().all(|name| before.contains(name)), "what is looked for was never there");
     says(&fork.init(ADDRESS, IMAGE, "leaf"), 0, &["argocd/root.yaml", "staging: unreleased"]);
     let after = fork.text();
