@@ -1,5 +1,10 @@
-//! Alerting rules as Prometheus itself reads and evaluates them.
+//! Alerts and dashboards as Prometheus itself reads and evaluates them, and as the service feeds them.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "monitoring/queries.rs"]
+mod queries;
+#[path = "monitoring/served.rs"]
+mod served;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -29,6 +29,8 @@ pub(crate) enum Requirement {
     Engine,
     Registry,
     Promtool,
+    /// Alertmanager, and the Prometheus that tells it.
+    Alertmanager,
     Cosign,
 }
 
@@ -36,6 +38,7 @@ pub(crate) enum Requirement {
 const CARGO_DENY: &str = "cargo-deny@0.20.2";
 const BROWSER_PACKAGES: [&str; 2] = ["chromium", "chromium-driver"];
 const REGISTRY_PACKAGES: [&str; 1] = ["docker-registry"];
+const ALERTING_PACKAGES: [&str; 2] = ["prometheus", "prometheus-alertmanager"];
 const PYTHON_PACKAGES: [&str; 2] = ["torch==2.13.0", "numpy"];
 
 const ACTIONLINT: GoTool = GoTool {
@@ -61,6 +64,7 @@ impl Requirement {
             Self::Cosign => return cosign::provide(),
             Self::Workflows => ACTIONLINT.provide().map(drop)?,
             Self::Promtool
+            | Self::Alertmanager
             | Self::CargoDeny
             | Self::Browser
             | Self::PythonTorch
@@ -94,6 +98,7 @@ impl Requirement {
             Self::Registry => "docker-registry",
             Self::Cosign => "cosign",
             Self::Promtool => "promtool",
+            Self::Alertmanager => "Prometheus with Alertmanager",
         }
     }
 
@@ -109,6 +114,10 @@ impl Requirement {
                 .succeeds(),
             Self::Registry => Cmd::new("docker-registry", repo.root()).arg("--version").succeeds(),
             Self::Promtool => Cmd::new("promtool", repo.root()).arg("--version").succeeds(),
+            Self::Alertmanager => {
+                let runs = |program| Cmd::new(program, repo.root()).arg("--version").succeeds();
+                runs("prometheus") && runs("prometheus-alertmanager")
+            }
             Self::Workflows => Cmd::new("shellcheck", repo.root()).arg("--version").succeeds(),
             Self::Libtorch
             | Self::Data
@@ -128,6 +137,7 @@ impl Requirement {
             Self::Browser => debian(repo, &BROWSER_PACKAGES),
             Self::Registry => debian(repo, &REGISTRY_PACKAGES),
             Self::Promtool => debian(repo, &["prometheus"]),
+            Self::Alertmanager => debian(repo, &ALERTING_PACKAGES),
             Self::Workflows => debian(repo, &["shellcheck"]),
             Self::PythonTorch => {
                 Cmd::new("python3", repo.root())

@@ -63,7 +63,7 @@ pub(crate) fn checks(repo: &Repo) -> Vec<Tier> {
         Tier {
             name: "monitoring",
             needs: &[Requirement::Promtool],
-            commands: vec![e2e(repo, "monitoring")],
+            commands: vec![e2e(repo, "monitoring").args(["--", "--skip", "served::"])],
         },
         Tier {
             name: "workflows",
@@ -116,7 +116,9 @@ pub(crate) fn libtorch_checks(repo: &Repo) -> [Tier; 2] {
 
 /// Everything that trains, serves, or drives another program that does.
 pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
-    use Requirement::{Browser, Cosign, Data, Engine, Kubernetes, Libtorch, PythonTorch, Registry};
+    use Requirement::{
+        Alertmanager, Browser, Cosign, Data, Engine, Kubernetes, Libtorch, PythonTorch, Registry,
+    };
     vec![
         Tier {
             name: "libtorch",
@@ -129,6 +131,11 @@ pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
         },
         Tier { name: "training", needs: &[Libtorch, Data], commands: vec![e2e(repo, "training")] },
         Tier { name: "serving", needs: &[Libtorch, Data], commands: vec![e2e(repo, "serving")] },
+        Tier {
+            name: "alerts",
+            needs: &[Libtorch, Data, Alertmanager],
+            commands: vec![e2e(repo, "monitoring").args(["--", "served::"])],
+        },
         Tier {
             name: "signing",
             needs: &[Registry, Cosign],

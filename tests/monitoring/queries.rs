@@ -1,0 +1,203 @@
+//! Every query that a rule or a dashboard asks, read by Prometheus's own parser.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use e2e::process::{command, run};
+use serde_json::{Value, json};
+
+use super::{alerts, component, files, groups, read};
+
+pub(crate) struct Query {
+    /// Where it stands, for whoever has to repair it.
+    pub(crate) place: String,
+    pub(crate) text: String,
+}
+
+/// The metrics that a query names, each with the labels that it selects by, and all labels that it groups by.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Names {
+    pub(crate) metrics: Vec<(String, Vec<String>)>,
+    pub(crate) grouped_by: BTreeSet<String>,
+}
+
+fn dashboards() -> Vec<(PathBuf, Value)> {
+    files("dashboards").into_iter().map(|file| (file.clone(), read(&file))).collect()
+}
+
+/// Variables as Grafana fills them in.
+fn filled_in(query: &str) -> String {
+    let query = query.replace("$__rate_interval", "5m");
+    query.replace("$namespace", "production").replace("$application", "shop-production")
+}
+
+pub(crate) fn queries() -> Vec<Query> {
+    let mut queries = Vec::new();
+    for group in groups() {
+        for rule in group["rules"].as_array().unwrap() {
+            let name = rule["alert"].as_str().or_else(|| rule["record"].as_str()).unwrap();
+            let text = rule["expr"].as_str().unwrap().to_owned();
+            queries.push(Query { place: name.to_owned(), text });
+        }
+    }
+    for (file, board) in dashboards() {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        for panel in board["panels"].as_array().unwrap() {
+            for target in panel["targets"].as_array().unwrap() {
+                let place = format!("{name}: {}", panel["title"]);
+                queries.push(Query { place, text: filled_in(target["expr"].as_str().unwrap()) });
+            }
+        }
+        for variable in board["templating"]["list"].as_array().unwrap() {
+            // `label_values(SELECTOR, LABEL)` is Grafana's own; within it is a query.
+            let values = variable["query"].as_str().unwrap().strip_prefix("label_values(");
+            if let Some((selector, label)) = values.and_then(|inner| inner.rsplit_once(", ")) {
+                let text = format!("count by ({}) ({selector})", label.trim_end_matches(')'));
+                queries.push(Query { place: format!("{name}: {}", variable["name"]), text });
+            }
+        }
+    }
+    queries
+}
+
+fn is_of_a_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "_:".contains(c)
+}
+
+/// Words of a list such as `namespace=~"a, b",class="c"` or `namespace, class`, values left out.
+fn labels(list: &str) -> Vec<String> {
+    let unquoted: String = list.split('"').step_by(2).collect::<Vec<_>>().join(" ");
+    let words = unquoted.split(|c: char| !is_of_a_name(c)).filter(|word| !word.is_empty());
+    words.map(str::to_owned).collect()
+}
+
+/// Where `close` stands outside of quotes.
+fn end_of(text: &str, close: char) -> usize {
+    let mut quoted = false;
+    let end = text.char_indices().find(|&(_, c)| {
+        quoted ^= c == '"';
+        c == close && !quoted
+    });
+    end.unwrap_or_else(|| panic!("no `{close}` in `{text}`")).0
+}
+
+/// Only for what promtool has read: it does not look for mistakes.
+pub(crate) fn names(query: &str) -> Names {
+    const GROUPING: [&str; 6] = ["by", "without", "on", "ignoring", "group_left", "group_right"];
+    const WORDS: [&str; 10] =
+        ["and", "or", "unless", "offset", "bool", "sum", "count", "max", "min", "avg"];
+    let mut found = Names::default();
+    let mut rest = query;
+    while let Some(c) = rest.chars().next() {
+        match c {
+            '[' => rest = &rest[end_of(rest, ']')..],
+            // A number or a duration.
+            '0'..='9' => {
+                rest = rest.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '.');
+                continue;
+            }
+            _ if is_of_a_name(c) => {
+                let (word, after) =
+                    rest.split_at(rest.find(|c| !is_of_a_name(c)).unwrap_or(rest.len()));
+                rest = after;
+                let next = after.trim_start();
+                if GROUPING.contains(&word) && next.starts_with('(') {
+                    let end = end_of(next, ')');
+                    found.grouped_by.extend(labels(&next[1..end]));
+                    rest = &next[end + 1..];
+                } else if let Some(inner) = next.strip_prefix('{') {
+                    let end = end_of(inner, '}');
+                    found.metrics.push((word.to_owned(), labels(&inner[..end])));
+                    rest = &inner[end + 1..];
+                } else if !next.starts_with('(') && !WORDS.contains(&word) {
+                    found.metrics.push((word.to_owned(), Vec::new()));
+                }
+                continue;
+            }
+            _ => {}
+        }
+        rest = &rest[rest.chars().next().map_or(0, char::len_utf8)..];
+    }
+    found
+}
+
+#[test]
+fn names_are_found_in_a_query() {
+    let query = r#"1e3 * sum by (le, b) (rate(x_total{c=~"d, e}",f!="g"}[5m])) / on (b) a:b:c > 0.5 and up"#;
+    let metric = |name: &str, labels: &[&str]| {
+        (name.to_owned(), labels.iter().map(|label| (*label).to_owned()).collect::<Vec<_>>())
+    };
+    let wanted = Names {
+        metrics: vec![metric("x_total", &["c", "f"]), metric("a:b:c", &[]), metric("up", &[])],
+        grouped_by: ["le", "b"].map(str::to_owned).into(),
+    };
+    assert_eq!(names(query), wanted);
+}
+
+#[test]
+fn prometheus_reads_every_query() {
+    let queries = queries();
+    assert!(queries.len() > 30, "{}", queries.len());
+    let rules: Vec<Value> = queries
+        .iter()
+        .enumerate()
+        .map(|(index, query)| json!({ "record": format!("query_{index}"), "expr": query.text }))
+        .collect();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let rules = json!({ "groups": [{ "name": "all", "rules": rules }] });
+    fs_err::write(file.path(), rules.to_string()).unwrap();
+    run(command("promtool", &component()).args(["check", "rules"]).arg(file.path())).success();
+}
+
+#[test]
+fn what_is_recorded_is_used_and_what_is_used_is_recorded() {
+    let recorded: BTreeSet<String> = groups()
+        .iter()
+        .flat_map(|group| group["rules"].as_array().unwrap())
+        .filter_map(|rule| rule["record"].as_str().map(str::to_owned))
+        .collect();
+    let used: BTreeSet<String> = queries()
+        .iter()
+        .flat_map(|query| names(&query.text).metrics)
+        .map(|(name, _)| name)
+        .filter(|name| name.contains(':'))
+        .collect();
+    assert_eq!(used, recorded);
+}
+
+#[test]
+fn a_dashboard_is_found_by_its_uid_and_asks_the_datasource_that_its_reader_chose() {
+    let mut uids = BTreeSet::new();
+    for (file, board) in dashboards() {
+        let name = file.file_stem().unwrap().to_string_lossy();
+        assert_eq!(board["uid"], format!("mnist-api-{name}"));
+        assert!(uids.insert(board["uid"].to_string()), "{name}");
+        assert!(board["id"].is_null(), "{name}: a number that only one Grafana knows");
+        let variables = board["templating"]["list"].as_array().unwrap();
+        assert_eq!(variables[0]["name"], "datasource");
+        let panels = board["panels"].as_array().unwrap();
+        let chosen = panels.iter().chain(&variables[1..]).map(|asks| &asks["datasource"]["uid"]);
+        chosen.for_each(|uid| assert_eq!(uid, "${datasource}", "{name}"));
+        let ids: BTreeSet<String> = panels.iter().map(|panel| panel["id"].to_string()).collect();
+        assert_eq!(ids.len(), panels.len(), "{name}");
+    }
+    assert_eq!(uids.len(), 2);
+}
+
+#[test]
+fn the_dashboard_of_alerts_shows_every_alert() {
+    let queries = queries();
+    let shown = queries.iter().find(|query| query.text.contains("ALERTS{")).unwrap();
+    let shown: BTreeSet<&str> = shown
+        .text
+        .split("alertname=~\"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap()
+        .split('|')
+        .collect();
+    let alerts = alerts();
+    assert_eq!(shown, alerts.iter().map(|alert| alert["alert"].as_str().unwrap()).collect());
+}
