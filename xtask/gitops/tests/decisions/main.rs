@@ -258,6 +258,8 @@ fn every_guard_stops_what_it_is_for() {
 fn every_guard_and_every_verdict_has_a_runbook_and_a_sentence_of_its_own() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/runbooks.md");
     let runbooks = fs_err::read_to_string(path).unwrap();
+    // Alerts have theirs at the end, and a test of their own.
+    let (runbooks, _) = runbooks.split_once("\n## About an alert\n").unwrap();
     let headings: BTreeSet<String> =
         runbooks.lines().filter_map(|line| line.strip_prefix("### ")).map(str::to_owned).collect();
     let guards = Guard::ALL.iter().map(|guard| (guard.runbook(), guard.to_string()));
