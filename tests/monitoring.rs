@@ -1,6 +1,8 @@
 //! Alerts and dashboards as Prometheus itself reads and evaluates them, and as the service feeds them.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "monitoring/compose.rs"]
+mod compose;
 #[path = "monitoring/queries.rs"]
 mod queries;
 #[path = "monitoring/served.rs"]
