@@ -74,12 +74,9 @@ fn tell(findings: &[Finding]) -> Result<(), Stop> {
     Err(Stop::new(Ending::Findings, what, "each is told above, with its own hint"))
 }
 
-fn found(name: &'static str, what: impl Into<String>) -> Finding {
-    Finding { name, state: Ok(what.into()) }
-}
-
-fn lacks(name: &'static str, what: impl Into<String>, hint: impl Into<String>) -> Finding {
-    Finding { name, state: Err(Lack { what: what.into(), hint: hint.into() }) }
+/// `state` is what is there, or what is wrong.
+fn finding(name: &'static str, state: Result<String, String>, hint: impl Into<String>) -> Finding {
+    Finding { name, state: state.map_err(|what| Lack { what, hint: hint.into() }) }
 }
 
 /// What a program prints, or the last line of its complaint.

@@ -6,9 +6,9 @@ use fs_err as fs;
 use gitops::environment::Environments;
 use serde_json::Value;
 
-use super::{Finding, ask, found, lacks};
+use super::{Finding, ask, finding};
 use crate::deliver::manifests;
-use crate::identity::Identity;
+use crate::identity::{APPLICATIONS, Identity};
 use crate::rendered::{Objects, list};
 use crate::repo::Repo;
 
@@ -16,114 +16,95 @@ const INSTALL: &str = "argocd/README.md tells how to install it";
 const SETTINGS: [&str; 3] = ["argocd-cm", "argocd-cmd-params-cm", "argocd-notifications-cm"];
 
 pub(super) fn findings(repo: &Repo, identity: &Identity) -> anyhow::Result<Vec<Finding>> {
+    let context = ask(repo, "kubectl", &["config", "current-context"]);
+    let unknown = context.is_err();
+    let mut findings = vec![finding("context", context, "kubectl config use-context NAME")];
+    if unknown {
+        return Ok(findings);
+    }
     let get = |args: &[&str]| -> Result<Value, String> {
         let args = [&["get"], args, &["--output", "json"]].concat();
         let text = ask(repo, "kubectl", &args)?;
         serde_json::from_str(&text).map_err(|error| format!("kubectl {}: {error}", args.join(" ")))
     };
-    let mut findings = vec![match ask(repo, "kubectl", &["config", "current-context"]) {
-        Ok(context) => found("context", context),
-        Err(error) => return Ok(vec![lacks("context", error, "kubectl config use-context NAME")]),
-    }];
-    findings.push(argo_cd(get(&["deployment", "argocd-server", "--namespace", "argocd"])));
+    let of_argo_cd = |kind: &str, name: &str| get(&[kind, name, "--namespace", "argocd"]);
+    let server = of_argo_cd("deployment", "argocd-server");
+    findings.push(finding("Argo CD", server.map(|server| version(&server)), INSTALL));
     for name in SETTINGS {
-        findings.push(settings(repo, name, get(&["configmap", name, "--namespace", "argocd"]))?);
+        let file = format!("argocd/install/{name}.yaml");
+        let wanted = Objects::parse(&fs::read_to_string(repo.path(&file))?)?;
+        let wanted = wanted.find("ConfigMap", name);
+        let wanted = wanted.with_context(|| format!("`{file}` holds no {name}"))?.at("/data");
+        let state = of_argo_cd("configmap", name).and_then(|present| is_set(&present, wanted));
+        let hint = format!("kubectl -n argocd patch configmap {name} --patch-file {file}");
+        findings.push(finding(name, state, hint));
     }
-    findings.push(secret(
-        "report token",
-        "gitops-token",
-        get(&["secret", "argocd-notifications-secret", "--namespace", "argocd"]),
+    for (name, secret, key) in [
+        ("report token", "argocd-notifications-secret", "gitops-token"),
+        ("webhook secret", "argocd-secret", "webhook.github.secret"),
+    ] {
+        let state = of_argo_cd("secret", secret).and_then(|secret| holds(&secret, key));
+        findings.push(finding(name, state, "docs/adopt.md, 4"));
+    }
+    findings.push(finding(
+        "metrics",
+        get(&["apiservice", "v1beta1.metrics.k8s.io"]).map(|_| "the autoscaler can see".to_owned()),
+        "install metrics-server, or nothing ever scales",
     ));
-    findings.push(secret(
-        "webhook secret",
-        "webhook.github.secret",
-        get(&["secret", "argocd-secret", "--namespace", "argocd"]),
-    ));
-    findings.push(match get(&["apiservice", "v1beta1.metrics.k8s.io"]) {
-        Ok(_) => found("metrics", "the autoscaler can see"),
-        Err(error) => lacks("metrics", error, "install metrics-server, or nothing ever scales"),
-    });
     let environments = manifests::environments(repo)?;
     let applications = get(&["applications.argoproj.io", "--namespace", "argocd"]);
-    findings.push(synced(identity, &environments, repo, applications));
+    findings.push(finding(
+        "Applications",
+        applications.and_then(|all| are_ours(repo, identity, &environments, &all)),
+        "kubectl apply -f argocd/root.yaml",
+    ));
     Ok(findings)
 }
 
-fn argo_cd(answer: Result<Value, String>) -> Finding {
-    const NAME: &str = "Argo CD";
-    match answer {
-        Ok(deployment) => {
-            let image = &deployment["spec"]["template"]["spec"]["containers"][0]["image"];
-            found(NAME, image.as_str().unwrap_or("of an unknown version"))
-        }
-        Err(error) => lacks(NAME, error, INSTALL),
-    }
+fn version(server: &Value) -> String {
+    let image = &server["spec"]["template"]["spec"]["containers"][0]["image"];
+    image.as_str().unwrap_or("of an unknown version").to_owned()
 }
 
 /// Every key that our file sets must be so in the cluster; what else is there is its owner's.
-fn settings(
-    repo: &Repo,
-    name: &'static str,
-    answer: Result<Value, String>,
-) -> anyhow::Result<Finding> {
-    let file = format!("argocd/install/{name}.yaml");
-    let hint = format!("kubectl -n argocd patch configmap {name} --patch-file {file}");
-    let answer = match answer {
-        Ok(answer) => answer,
-        Err(error) => return Ok(lacks(name, error, INSTALL)),
-    };
-    let ours = Objects::parse(&fs::read_to_string(repo.path(&file))?)?;
-    let ours = ours.find("ConfigMap", name).with_context(|| format!("`{file}` holds no {name}"))?;
-    let wanted = ours.at("/data").as_object().into_iter().flatten();
-    let differs =
-        |(key, value): (&String, &Value)| (answer["data"][key] != *value).then(|| key.clone());
-    let different: Vec<String> = wanted.filter_map(differs).collect();
+fn is_set(present: &Value, wanted: &Value) -> Result<String, String> {
+    let wanted = wanted.as_object().into_iter().flatten();
+    let different: Vec<&str> = wanted
+        .filter(|(key, value)| present["data"][key] != **value)
+        .map(|(key, _)| key.as_str())
+        .collect();
     if different.is_empty() {
-        return Ok(found(name, "as the repository says"));
+        return Ok("as the repository says".to_owned());
     }
-    Ok(lacks(name, format!("differs in {}", different.join(", ")), hint))
+    Err(format!("differs in {}", different.join(", ")))
 }
 
-fn secret(name: &'static str, key: &str, answer: Result<Value, String>) -> Finding {
-    match answer {
-        Ok(secret) if secret["data"][key].as_str().is_some_and(|value| !value.is_empty()) => {
-            found(name, key)
-        }
-        Ok(_) => lacks(name, format!("{key} is not set"), "docs/adopt.md, 4"),
-        Err(error) => lacks(name, error, INSTALL),
+fn holds(secret: &Value, key: &str) -> Result<String, String> {
+    match secret["data"][key].as_str() {
+        Some(value) if !value.is_empty() => Ok(key.to_owned()),
+        _ => Err(format!("{key} is not set")),
     }
 }
 
 /// Every environment with an Application in the repository has it in the cluster, from this repository.
-fn synced(
+fn are_ours(
+    repo: &Repo,
     identity: &Identity,
     environments: &Environments,
-    repo: &Repo,
-    answer: Result<Value, String>,
-) -> Finding {
-    const NAME: &str = "Applications";
-    const HINT: &str = "kubectl apply -f argocd/root.yaml";
-    let answer = match answer {
-        Ok(answer) => answer,
-        Err(error) => return lacks(NAME, error, HINT),
-    };
+    all: &Value,
+) -> Result<String, String> {
     let mut told = Vec::new();
     for environment in environments.iter() {
-        if !repo.path(&format!("argocd/apps/{environment}.yaml")).is_file() {
+        if !repo.path(&format!("{APPLICATIONS}/{environment}.yaml")).is_file() {
             continue;
         }
         let name = format!("{}-{environment}", identity.prefix);
-        let applications = list(&answer["items"]);
-        let Some(application) = applications.iter().find(|one| one["metadata"]["name"] == *name)
-        else {
-            return lacks(NAME, format!("{name} is not there"), HINT);
+        let mut applications = list(&all["items"]).iter();
+        let Some(application) = applications.find(|one| one["metadata"]["name"] == *name) else {
+            return Err(format!("{name} is not there"));
         };
         if application["spec"]["source"]["repoURL"] != *identity.repository {
-            return lacks(
-                NAME,
-                format!("{name} syncs another repository"),
-                "cargo xtask init, then push",
-            );
+            return Err(format!("{name} syncs another repository than {}", identity.repository));
         }
         told.push(format!(
             "{environment}: {}, {}",
@@ -131,5 +112,5 @@ fn synced(
             application["status"]["health"]["status"].as_str().unwrap_or("of unknown health"),
         ));
     }
-    found(NAME, told.join("; "))
+    Ok(told.join("; "))
 }

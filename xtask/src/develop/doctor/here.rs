@@ -1,6 +1,6 @@
 //! This machine.
 
-use super::{Finding, ask, found, lacks};
+use super::{Finding, ask, finding};
 use crate::libtorch;
 use crate::repo::{Repo, read_task};
 
@@ -33,36 +33,44 @@ const PROGRAMS: [(&str, &[&str], &str, &str); 9] = [
 ];
 
 pub(super) fn findings(repo: &Repo) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for (name, args, user, hint) in PROGRAMS {
-        findings.push(match ask(repo, name, args) {
-            Ok(said) => {
+    let mut findings: Vec<Finding> = PROGRAMS
+        .into_iter()
+        .map(|(name, args, user, hint)| {
+            let version = ask(repo, name, args).map(|said| {
                 let numbered = |line: &&str| line.contains(char::is_numeric);
-                found(name, said.lines().find(numbered).unwrap_or_default())
-            }
-            Err(_) => lacks(name, format!("needed by: {user}"), hint),
-        });
-    }
-    findings.push(match ask(repo, "git", &["config", "user.email"]) {
-        Ok(email) => found("git identity", email),
-        Err(_) => {
-            lacks("git identity", "releases are commits", "git config user.email YOU@EXAMPLE.ORG")
-        }
-    });
-    findings.push(match ask(repo, "git", &["remote", "get-url", "origin"]) {
-        Ok(address) => found("git origin", without_user(&address)),
-        Err(_) => {
-            lacks("git origin", "release and promote push to it", "git remote add origin URL")
-        }
-    });
-    findings.push(match libtorch::in_use(repo) {
-        folder if folder.join("lib").is_dir() => found("libtorch", folder.display().to_string()),
-        _ => lacks("libtorch", "needed by: serve, train", "cargo xtask setup"),
-    });
-    findings.push(match read_task(&repo.task_file()) {
-        Ok(task) => found("task", format!("{}, {} classes", task.name, task.classes.len())),
-        Err(error) => lacks("task", format!("{error:#}"), "docs/own-model.md"),
-    });
+                said.lines().find(numbered).unwrap_or_default().to_owned()
+            });
+            finding(name, version.map_err(|_absent| format!("needed by: {user}")), hint)
+        })
+        .collect();
+    let git = |args: &[&str], user: &str| ask(repo, "git", args).map_err(|_unset| user.to_owned());
+    let origin = git(&["remote", "get-url", "origin"], "release and promote push to it");
+    let libtorch = libtorch::in_use(repo);
+    let libtorch = if libtorch.join("lib").is_dir() {
+        Ok(libtorch.display().to_string())
+    } else {
+        Err("needed by: serve, train".to_owned())
+    };
+    let task = read_task(&repo.task_file());
+    findings.extend([
+        finding(
+            "git identity",
+            git(&["config", "user.email"], "releases are commits"),
+            "git config user.email YOU@EXAMPLE.ORG",
+        ),
+        finding(
+            "git origin",
+            origin.map(|address| without_user(&address)),
+            "git remote add origin URL",
+        ),
+        finding("libtorch", libtorch, "cargo xtask setup"),
+        finding(
+            "task",
+            task.map(|task| format!("{}, {} classes", task.name, task.classes.len()))
+                .map_err(|error| format!("{error:#}")),
+            "docs/own-model.md",
+        ),
+    ]);
     findings
 }
 
