@@ -5,7 +5,7 @@
 #[path = "components/shapes.rs"]
 mod shapes;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use contract::digest::Digest;
 use e2e::process::{command, run};
@@ -33,7 +33,7 @@ impl Overlay {
         let folder = tempfile::tempdir().unwrap();
         let path = |relative: &str| folder.path().join(relative);
         for part in ["kustomize/base", "kustomize/overlays/production", COMPONENTS] {
-            copy(&repo::root().join(part), &path(part));
+            repo::copy(&repo::root().join(part), &path(part));
         }
         // What xtask knows a checkout by.
         fs_err::create_dir_all(path("xtask")).unwrap();
@@ -81,19 +81,6 @@ impl Overlay {
 /// What a README tells to add to an overlay.
 fn line(component: &str) -> String {
     format!("../../components/{component}")
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs_err::create_dir_all(to).unwrap();
-    for entry in fs_err::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs_err::copy(entry.path(), target).unwrap();
-        }
-    }
 }
 
 fn components() -> Vec<String> {

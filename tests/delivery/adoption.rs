@@ -85,7 +85,12 @@ fn a_fork_is_named_once_and_every_file_says_so() {
 
 #[test]
 fn a_file_that_was_missed_is_found() {
-    for file in ["argocd/root.yaml", "argocd/apps/staging.yaml", "argocd/apps/project.yaml"] {
+    for file in [
+        "argocd/root.yaml",
+        "argocd/apps/staging.yaml",
+        "argocd/apps/project.yaml",
+        "argocd/regions.yaml",
+    ] {
         let fork = Fork::new();
         fork.init(ADDRESS, IMAGE, "leaf").success();
         fork.edit(file, "acme/leaf-doctor.git", "acme/another.git");

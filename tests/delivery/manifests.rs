@@ -1,6 +1,6 @@
 //! Rendered by real kustomize, checked against real schemas, and each rule of ours broken once.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use contract::digest::Digest;
 use e2e::process::{Ended, command, run};
@@ -20,10 +20,10 @@ impl Tree {
         let tree = Self { folder: tempfile::tempdir().unwrap() };
         // What xtask knows a checkout by.
         tree.write("xtask/Cargo.toml", "");
-        copy(&repo::root().join("kustomize/base"), &tree.path("kustomize/base"));
+        repo::copy(&repo::root().join("kustomize/base"), &tree.path("kustomize/base"));
         for environment in environments {
             let overlay = format!("kustomize/overlays/{environment}");
-            copy(&repo::root().join(&overlay), &tree.path(&overlay));
+            repo::copy(&repo::root().join(&overlay), &tree.path(&overlay));
             tree.pin(environment, &Pin::unreleased_yaml());
         }
         tree
@@ -53,19 +53,6 @@ impl Tree {
 
     fn manifests(&self, args: &[&str]) -> Ended {
         run(command(repo::xtask(), self.folder.path()).arg("manifests").args(args))
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs_err::create_dir_all(to).unwrap();
-    for entry in fs_err::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs_err::copy(entry.path(), target).unwrap();
-        }
     }
 }
 

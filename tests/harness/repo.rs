@@ -37,3 +37,17 @@ fn built(path: PathBuf) -> PathBuf {
     assert!(path.is_file(), "{} is not built; run the tests by `cargo xtask test`", path.display());
     path
 }
+
+/// A folder with all that is in it.
+pub fn copy(from: &Path, to: &Path) {
+    fs_err::create_dir_all(to).expect("a folder to write to");
+    for entry in fs_err::read_dir(from).expect("a folder of the checkout") {
+        let entry = entry.expect("a folder of the checkout");
+        let target = to.join(entry.file_name());
+        if entry.file_type().expect("its kind is known").is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs_err::copy(entry.path(), target).expect("a folder to write to");
+        }
+    }
+}

@@ -18,7 +18,7 @@ pub(crate) const APPLICATIONS: &str = "argocd/apps";
 pub(crate) const PROJECT: &str = "argocd/apps/project.yaml";
 pub(crate) const NOTIFICATIONS: &str = "argocd/install/argocd-notifications-cm.yaml";
 const RELEASE: &str = ".github/workflows/release.yml";
-const REGIONS: &str = "argocd/regions.yaml";
+pub(crate) const REGIONS: &str = "argocd/regions.yaml";
 /// Of the Application that holds the others.
 const ROOT_SUFFIX: &str = "-root";
 

@@ -5,6 +5,7 @@ use crate::develop::requirement::Requirement;
 use crate::process::Cmd;
 use crate::repo::Repo;
 use crate::tools::cargo::{self, LIBTORCH_PACKAGES};
+use crate::tools::cosign;
 
 /// Packages that build without libtorch.
 const LIGHT_PACKAGES: [&str; 5] = ["contract", "gitops", "protocol", "xtask", "e2e"];
@@ -177,6 +178,7 @@ fn e2e(repo: &Repo, test: &str) -> Cmd {
     cargo::cargo(repo)
         .args(["test", "--quiet", "--locked", "--package", "e2e", "--test", test])
         .env("E2E_PYTHON", Requirement::python())
+        .env("E2E_COSIGN", cosign::program())
         .env("XTASK_HOME", repo.home())
 }
 

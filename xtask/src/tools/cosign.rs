@@ -2,6 +2,7 @@
 //! clearly say is nothing.
 
 use std::io::Write;
+use std::path::PathBuf;
 
 use anyhow::Context;
 use gitops::admit::Signature;
@@ -19,8 +20,13 @@ const COSIGN: GoTool = GoTool {
     version: "v3.1.3",
 };
 
+/// Ours, once provided.
+pub(crate) fn program() -> PathBuf {
+    COSIGN.program()
+}
+
 /// The machine's own, as in a container, where nothing can be built; else ours.
-fn program(repo: &Repo) -> anyhow::Result<Cmd> {
+fn command(repo: &Repo) -> anyhow::Result<Cmd> {
     let own = || Cmd::new("cosign", repo.root());
     if own().arg("version").succeeds() {
         return Ok(own());
@@ -42,7 +48,7 @@ pub(crate) fn demand(repo: &Repo, demand: Demand<'_>, key: Option<&str>) -> anyh
         }
         Ok(_) => {}
     }
-    program(repo).map(drop)
+    command(repo).map(drop)
 }
 
 pub(crate) fn sign(
@@ -52,7 +58,7 @@ pub(crate) fn sign(
     key: Option<&str>,
 ) -> anyhow::Result<()> {
     step(format_args!("signing {image}"));
-    let sign = program(repo)?.args(["sign", "--yes"]);
+    let sign = command(repo)?.args(["sign", "--yes"]);
     let sign = match (signing, key) {
         (Signing::None, _) => return Ok(()),
         // A key of one's own needs no public log, and works without the network.
@@ -91,7 +97,7 @@ pub(crate) fn verify(repo: &Repo, image: &ImageReference, signing: &Signing) -> 
 }
 
 fn ask(repo: &Repo, image: &ImageReference, signing: &Signing) -> anyhow::Result<Ended> {
-    let verify = program(repo)?.arg("verify");
+    let verify = command(repo)?.arg("verify");
     match signing {
         Signing::None => anyhow::bail!("nothing is demanded"),
         Signing::Key { public_key } => {
