@@ -115,11 +115,13 @@ fn killed_at_any_moment_and_run_again_it_ends_as_if_nothing_had_happened() {
     let mut kills = 0;
     loop {
         let mut release = fork.release(&path(&artifact), &[]);
-        release.stdout(Stdio::null()).stderr(Stdio::null());
-        let mut release = release.spawn().unwrap();
+        let told = fork.scratch.path("told");
+        let file = fs_err::File::create(&told).unwrap().into_parts().0;
+        let mut release = release.stdout(Stdio::null()).stderr(file).spawn().unwrap();
         std::thread::sleep(Duration::from_millis(millis));
         if let Some(status) = release.try_wait().unwrap() {
-            assert!(status.success(), "not killed and yet {status}");
+            let told = fs_err::read_to_string(told).unwrap();
+            assert!(status.success(), "not killed and yet {status}: {told}");
             break;
         }
         release.kill().unwrap();

@@ -95,10 +95,13 @@ impl GitMainline {
         git::plumbing(&self.clone)
     }
 
-    /// Brings main's commits here. Two processes in one clone may meet at the ref that keeps them.
+    /// Brings main's commits here. Two processes in one clone may meet at the ref that keeps them. Only that
+    /// ref says that a commit is here whole: of a fetch that was cut short, or still runs for somebody else, the
+    /// commit may be here and its files not.
     fn fetch(&self, tip: CommitId) -> anyhow::Result<()> {
         const TRIES: u32 = 5;
-        let has = self.git().args(["cat-file", "-e"]).arg(format!("{tip}^{{commit}}"));
+        let has =
+            self.git().args(["merge-base", "--is-ancestor"]).arg(tip.to_string()).arg(FETCHED);
         let options = ["--quiet", "--no-tags", "--no-write-fetch-head"];
         let fetch = self.git().arg("fetch").args(options).arg("--").arg(&self.remote);
         let fetch = fetch.arg(format!("+{}:{FETCHED}", NAMES[0]));

@@ -219,6 +219,22 @@ fn a_mark_that_is_taken_stops_the_whole_push() {
     assert_eq!(main.load().unwrap().tip(), remote.bad);
 }
 
+/// A fetch writes a commit before its files, and may be killed in between.
+#[test]
+fn a_commit_whose_files_never_came_is_fetched_again() {
+    let remote = Remote::new();
+    let folder = remote.folder.path();
+    git::plumbing(folder).args(["init", "--quiet", "cut-short"]).bytes().unwrap();
+    let cut_short = folder.join("cut-short");
+    let commit =
+        git::plumbing(&folder.join("remote")).args(["cat-file", "commit", "main"]).bytes().unwrap();
+    let write = ["hash-object", "-t", "commit", "-w", "--stdin"];
+    git::plumbing(&cut_short).args(write).input(commit).bytes().unwrap();
+    let address = folder.join("remote").display().to_string();
+    let mut main = GitMainline::open(&cut_short, &address).unwrap();
+    assert_eq!(main.load().unwrap().tip(), remote.bad);
+}
+
 #[test]
 fn a_clone_that_cannot_know_is_refused_with_what_to_do() {
     let remote = Remote::new();
