@@ -12,6 +12,7 @@ use crate::scratch::says;
 
 /// Answers what a file of the question's name holds; without one, what does not exist.
 const STANDS_IN: &str = r#"#!/bin/sh
+while [ "$1" = --context ] || [ "$1" = --request-timeout ]; do shift 2; done
 case "$1" in
   --version|version) echo "a version 1"; exit ;;
   config) echo a-context; exit ;;

@@ -9,7 +9,7 @@ use crate::deliver::{
     audit, diff, gate, history, hold, image, manifests, promote, release, rollback, status, watch,
 };
 use crate::develop::{bench, check, doctor, init, setup, test};
-use crate::operate::{demo, serve};
+use crate::operate::{cluster, demo, serve, visit};
 use crate::repo::Repo;
 use crate::train::{data, probes, training};
 
@@ -44,6 +44,7 @@ const HELP: &str = "\
 Train and look:
   demo    Play the whole loop on this machine: release, crash, wrong model, fix-forward
   serve   Do all that is missing, then serve the newest model on 127.0.0.1:8000
+  visit   Keep asking a service labelled pictures, and count what comes back
   train   Train a model and print its artifact folder
   data    Fetch and verify the training data
   probes  Cut labelled probes for smoke tests
@@ -64,6 +65,7 @@ Deliver:
   history     What an environment ran, newest first
   diff        What changed for an environment since it was last verified
   audit       Whether what main says of itself is true
+  cluster     Bootstrap Argo CD, and look at what runs where main says
 
 Develop:
   init    Make a fork your own: repository, image and namespaces
@@ -83,6 +85,7 @@ Options:
 pub(crate) enum Command {
     Demo(demo::Args),
     Serve(serve::Args),
+    Visit(visit::Args),
     Train(training::Args),
     #[command(subcommand)]
     Data(data::Command),
@@ -105,6 +108,8 @@ pub(crate) enum Command {
     History(history::Args),
     Diff(diff::Args),
     Audit(audit::Args),
+    #[command(subcommand)]
+    Cluster(cluster::Command),
     Init(init::Args),
     Doctor(doctor::Args),
     Setup(setup::Args),
@@ -119,6 +124,7 @@ impl Command {
         match self {
             Self::Demo(args) => args.run(repo),
             Self::Serve(args) => args.run(repo),
+            Self::Visit(args) => args.run(repo),
             Self::Train(args) => args.run(repo),
             Self::Data(command) => command.run(repo),
             Self::Probes(args) => args.run(repo),
@@ -137,6 +143,7 @@ impl Command {
             Self::History(args) => args.run(repo),
             Self::Diff(args) => args.run(repo),
             Self::Audit(args) => args.run(repo),
+            Self::Cluster(command) => command.run(repo),
             Self::Init(args) => args.run(repo),
             Self::Doctor(args) => args.run(repo),
             Self::Setup(args) => setup::run(args, repo),

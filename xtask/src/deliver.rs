@@ -7,7 +7,7 @@ pub(crate) mod content;
 pub(crate) mod diff;
 pub(crate) mod ending;
 pub(crate) mod gate;
-mod gitops_image;
+pub(crate) mod gitops_image;
 pub(crate) mod history;
 pub(crate) mod hold;
 pub(crate) mod image;

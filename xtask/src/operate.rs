@@ -1,4 +1,7 @@
 //! Commands that run the product.
 
+pub(crate) mod cluster;
 pub(crate) mod demo;
 pub(crate) mod serve;
+pub(crate) mod visit;
+pub(crate) mod visitor;

@@ -5,6 +5,7 @@ pub(crate) mod cosign;
 pub(crate) mod engine;
 pub(crate) mod git;
 pub(crate) mod kubeconform;
+pub(crate) mod kubectl;
 pub(crate) mod kustomize;
 pub(crate) mod oci;
 pub(crate) mod pinned;

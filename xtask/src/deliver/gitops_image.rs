@@ -28,28 +28,38 @@ const TARGET: &str = "gitops";
 
 impl Args {
     pub(crate) fn run(self, repo: &Repo) -> anyhow::Result<()> {
-        engine::demand()?;
-        let head = git::head(repo)
-            .context("there is no commit to build from")
-            .hint("build in a Git checkout")?;
-        let version = format!("{}-{}", env!("CARGO_PKG_VERSION"), &head.revision[..12]);
-        let image = format!("{REPOSITORY}-{TARGET}:{version}");
-        step(format_args!("building {image}"));
-        engine::build(&Build {
-            context: Files::Archive(git::archive(repo)?),
-            dockerfile: Path::new("xtask/Dockerfile"),
-            target: Some(TARGET),
-            args: &[],
-            tag: &image,
-        })?;
-        let Some(repository) = self.push else {
-            data(image);
-            return Ok(());
-        };
-        let pushed = format!("{repository}:{version}");
-        step(format_args!("pushing {pushed}"));
-        let digest = engine::push(&image, &pushed)?;
-        data(ImageReference::new(&repository, &version, digest)?);
+        match self.push {
+            None => data(build(repo)?.0),
+            Some(repository) => data(push(repo, &repository)?),
+        }
         Ok(())
     }
+}
+
+/// Builds it, and pushes it there.
+pub(crate) fn push(repo: &Repo, repository: &str) -> anyhow::Result<ImageReference> {
+    let (image, version) = build(repo)?;
+    let pushed = format!("{repository}:{version}");
+    step(format_args!("pushing {pushed}"));
+    let digest = engine::push(&image, &pushed)?;
+    Ok(ImageReference::new(repository, &version, digest)?)
+}
+
+/// Its name here, and its version.
+fn build(repo: &Repo) -> anyhow::Result<(String, String)> {
+    engine::demand()?;
+    let head = git::head(repo)
+        .context("there is no commit to build from")
+        .hint("build in a Git checkout")?;
+    let version = format!("{}-{}", env!("CARGO_PKG_VERSION"), &head.revision[..12]);
+    let image = format!("{REPOSITORY}-{TARGET}:{version}");
+    step(format_args!("building {image}"));
+    engine::build(&Build {
+        context: Files::Archive(git::archive(repo)?),
+        dockerfile: Path::new("xtask/Dockerfile"),
+        target: Some(TARGET),
+        args: &[],
+        tag: &image,
+    })?;
+    Ok((image, version))
 }

@@ -1,7 +1,7 @@
 //! `doctor`: what this machine, the repository's host and the cluster have of what the loop needs. It looks and
 //! changes nothing; whatever is missing comes with the command to get it.
 
-mod cluster;
+pub(crate) mod cluster;
 mod github;
 mod here;
 
@@ -25,7 +25,7 @@ pub(crate) struct Args {
 }
 
 /// One thing that was looked for.
-struct Finding {
+pub(crate) struct Finding {
     name: &'static str,
     /// What is there, or what is wrong and what to do.
     state: Result<String, Lack>,
@@ -52,6 +52,11 @@ impl Args {
     }
 }
 
+/// Nothing of it may be missing.
+pub(crate) fn demand(findings: &[Finding]) -> anyhow::Result<()> {
+    end(tell(findings))
+}
+
 fn tell(findings: &[Finding]) -> Result<(), Stop> {
     let width = findings.iter().map(|finding| finding.name.len()).max().unwrap_or_default();
     let mut missing = 0;
@@ -75,7 +80,11 @@ fn tell(findings: &[Finding]) -> Result<(), Stop> {
 }
 
 /// `state` is what is there, or what is wrong.
-fn finding(name: &'static str, state: Result<String, String>, hint: impl Into<String>) -> Finding {
+pub(crate) fn finding(
+    name: &'static str,
+    state: Result<String, String>,
+    hint: impl Into<String>,
+) -> Finding {
     Finding { name, state: state.map_err(|what| Lack { what, hint: hint.into() }) }
 }
 

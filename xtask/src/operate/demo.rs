@@ -4,14 +4,17 @@
 //!
 //! Every act checks what it shows: an act that does not end as told is an error.
 
+mod cluster;
 mod models;
 mod performance;
+mod script;
 mod stage;
 mod transcript;
-mod visitor;
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
+use std::time::Duration;
 
 use anyhow::Context;
 use contract::probes::Probes;
@@ -20,10 +23,12 @@ use gitops::environment::Environment;
 
 use self::models::Workshop;
 use self::performance::{Company, Performance};
+use self::script::{PRODUCTION, STAGING, Script};
 use self::stage::Stage;
 use self::transcript::Transcript;
-use self::visitor::Visitor;
+use crate::deliver::image::REPOSITORY;
 use crate::libtorch;
+use crate::operate::visitor::{Connections, Visitor};
 use crate::reconciler::{Application, Node, Notice, Source};
 use crate::repo::{Repo, read_task};
 use crate::report::data;
@@ -40,7 +45,13 @@ pub(crate) struct Args {
     /// Leave repository, images and models for a look afterwards
     #[arg(long)]
     keep: bool,
+    #[command(flatten)]
+    cluster: cluster::Args,
 }
+
+const PROGRESS_DEADLINE: Duration = Duration::from_secs(12);
+/// Between two questions of a visitor.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Set by Ctrl-C: whatever waits ends, and so everything is put away.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
@@ -49,10 +60,13 @@ impl Args {
     pub(crate) fn run(self, repo: &Repo) -> anyhow::Result<()> {
         ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::SeqCst))
             .context("watching for Ctrl-C")?;
+        if self.cluster.cluster {
+            return cluster::run(repo, &self.cluster, self.keep);
+        }
         let transcript = Transcript::begin();
         libtorch::ensure(repo)?;
         kustomize::provide()?;
-        let stage = Stage::set(repo)?;
+        let stage = Stage::at_home(repo)?;
         let played = play(repo, &stage, transcript);
         if self.keep {
             let folder = stage.keep()?;
@@ -79,7 +93,7 @@ fn play(repo: &Repo, stage: &Stage, transcript: Transcript) -> anyhow::Result<()
 
     let images = Layout::create(&stage.path().join("images"))?;
     let node = Node::new(images, &stage.path().join("node"))?;
-    let source = Source::new(&stage.remote());
+    let source = Source::new(Path::new(stage.remote()));
     let (send, events) = mpsc::channel();
     let stop = AtomicBool::new(false);
     let follow = |environment: &Environment| {
@@ -101,14 +115,16 @@ fn play(repo: &Repo, stage: &Stage, transcript: Transcript) -> anyhow::Result<()
             scope.spawn(|| application.run());
         }
         for visitor in [&at_staging, &at_production] {
-            scope.spawn(|| visitor.run(&stop));
+            scope.spawn(|| visitor.run(Connections::Fresh, PAUSE, &stop));
         }
         let company = Company {
             staging: &at_staging,
             production: &at_production,
             staging_process: &processes[0],
         };
-        Performance { repo, stage, workshop, transcript, events, company }.play()
+        let repository = REPOSITORY.to_owned();
+        let script = Script { repo, stage, workshop, transcript, repository };
+        Performance { script, events, company }.play()
     })
 }
 
@@ -121,9 +137,9 @@ fn environments(
     stage.commit("A fork begins")?;
     let known = stage.publication().remote.snapshot(repo)?;
     let named = |name| Ok::<_, anyhow::Error>(known.environments().parse(name)?);
-    let environments = [named("staging")?, named("production")?];
+    let environments = [named(STAGING)?, named(PRODUCTION)?];
     for environment in &environments {
-        stage.prepare(environment)?;
+        stage.prepare(environment, PROGRESS_DEADLINE)?;
     }
     stage.adapt_policy(generator)?;
     stage.commit("The demo's pace, and what may ship in it")?;

@@ -12,10 +12,17 @@ pub(crate) fn job(objects: &Objects) -> Option<&Object> {
     if jobs.next().is_some() { None } else { job }
 }
 
+const HTTP: &str = "http://";
+
+/// What the test asks.
+pub(crate) fn url(job: &Object) -> Option<&str> {
+    let container = job.list("/spec/template/spec/containers").first()?;
+    texts(&container["args"]).into_iter().find(|arg| arg.starts_with(HTTP))
+}
+
 /// The workload behind the Service that the test is pointed at, and the port of its pods.
 pub(crate) fn target<'a>(objects: &'a Objects, job: &Object) -> Option<(&'a Object, u64)> {
-    let container = job.list("/spec/template/spec/containers").first()?;
-    let url = texts(&container["args"]).into_iter().find_map(|arg| arg.strip_prefix("http://"))?;
+    let url = url(job)?.strip_prefix(HTTP)?;
     let (host, port) = url.split_once(':').unwrap_or((url, "80"));
     let port: u64 = port.parse().ok()?;
     let service = objects.find("Service", host)?;

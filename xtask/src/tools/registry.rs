@@ -29,9 +29,17 @@ const DEFAULT: &str = "registry-1.docker.io";
 /// Its name in files of credentials.
 const DEFAULT_CREDENTIALS: &str = "https://index.docker.io/v1/";
 
+/// Registries that this machine reaches under another address than nodes do, as `HOST=URL` with commas
+/// between: a pod cannot reach what its node calls `localhost:5000`. What KEP-1755 calls
+/// `hostFromClusterNetwork`.
+pub(crate) const MIRRORS: &str = "XTASK_REGISTRY_MIRRORS";
+
 /// One repository of a registry.
 pub(crate) struct Repository {
+    /// As the image's name has it.
     host: String,
+    /// Scheme and address that are asked.
+    origin: String,
     path: String,
     agent: ureq::Agent,
 }
@@ -40,7 +48,10 @@ impl Repository {
     /// Asks nothing yet.
     pub(crate) fn open(name: &str) -> Self {
         let (host, path) = place(name);
-        Self { host, path, agent: agent() }
+        let mirrors = std::env::var(MIRRORS).unwrap_or_default();
+        let origin =
+            mirror(&mirrors, &host).unwrap_or_else(|| format!("{}://{host}", scheme(&host)));
+        Self { host, origin, path, agent: agent() }
     }
 
     /// Asks for the digest and not for the tag, which may have moved. Signatures are looked at elsewhere.
@@ -95,7 +106,7 @@ impl Repository {
 
     /// Asks without credentials first, then with what the registry wants to see.
     fn ask(&self, method: &Method, what: &str) -> anyhow::Result<Response<ureq::Body>> {
-        let url = format!("{}://{}/v2/{}/{what}", scheme(&self.host), self.host, self.path);
+        let url = format!("{}/v2/{}/{what}", self.origin, self.path);
         let ask = |authorization: Option<&str>| -> anyhow::Result<_> {
             let mut request =
                 Request::builder().method(method).uri(&url).header("accept", MANIFESTS);
@@ -148,6 +159,12 @@ fn place(repository: &str) -> (String, String) {
         Some(_) => (DEFAULT.to_owned(), repository.to_owned()),
         None => (DEFAULT.to_owned(), format!("library/{repository}")),
     }
+}
+
+/// Where a registry is reached instead, if anywhere.
+fn mirror(mirrors: &str, host: &str) -> Option<String> {
+    let mut pairs = mirrors.split(',').filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(name, _)| *name == host).map(|(_, url)| url.trim_end_matches('/').to_owned())
 }
 
 /// Engines speak to a loopback registry without TLS, and to no other.
@@ -260,6 +277,19 @@ mod tests {
             assert_eq!((found.as_str(), rest.as_str()), (host, path), "{repository}");
             assert_eq!(scheme(&found), scheme_of, "{repository}");
         }
+    }
+
+    #[test]
+    fn a_registry_may_be_reached_under_another_address() {
+        let mirrors = "localhost:5000=http://registry.kube-system:5000/, ghcr.io=https://cache";
+        for (host, url) in [
+            ("localhost:5000", Some("http://registry.kube-system:5000")),
+            ("ghcr.io", Some("https://cache")),
+            ("localhost:5001", None),
+        ] {
+            assert_eq!(mirror(mirrors, host).as_deref(), url, "{host}");
+        }
+        assert_eq!(mirror("", "ghcr.io"), None);
     }
 
     #[test]

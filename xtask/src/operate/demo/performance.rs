@@ -5,35 +5,22 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use contract::artifact::Artifact;
 use gitops::event::Event;
-use gitops::history::History;
-use gitops::pin::Pin;
-use gitops::plan;
-use gitops::trailers::Key;
 use gitops::verdict::Verdict;
 
 use super::INTERRUPTED;
-use super::models::Workshop;
-use super::stage::Stage;
-use super::transcript::Transcript;
-use super::visitor::Visitor;
-use crate::deliver::content::Content;
+use super::script::{PRODUCTION, STAGING, Script};
 use crate::deliver::ending::end;
-use crate::deliver::image::REPOSITORY;
-use crate::deliver::program::Program;
-use crate::deliver::{audit, history, promote, release, status};
+use crate::deliver::{audit, history, promote, status};
+use crate::operate::visitor::Visitor;
 use crate::process::Cmd;
 use crate::reconciler::Process;
-use crate::repo::Repo;
-use crate::report::{causes, data};
+use crate::report::data;
 
 pub(super) struct Performance<'a> {
-    pub(super) repo: &'a Repo,
-    pub(super) stage: &'a Stage,
-    pub(super) workshop: Workshop<'a>,
-    pub(super) transcript: Transcript,
+    pub(super) script: Script<'a>,
     /// Reports, as JSON.
     pub(super) events: Receiver<String>,
     pub(super) company: Company<'a>,
@@ -46,14 +33,14 @@ pub(super) struct Company<'a> {
     pub(super) staging_process: &'a Process,
 }
 
-const STAGING: &str = "staging";
-const PRODUCTION: &str = "production";
 /// What an act may wait for: a rollout that is given up, then a rollback.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 impl Performance<'_> {
     pub(super) fn play(&self) -> anyhow::Result<()> {
-        self.transcript.say("no cluster here: xtask itself stands in for Argo CD and Kubernetes");
+        self.script
+            .transcript
+            .say("no cluster here: xtask itself stands in for Argo CD and Kubernetes");
         let good = self.a_good_release_goes_live()?;
         self.a_release_that_crashes_is_reverted(&good)?;
         self.a_wrong_model_is_caught_and_quarantined()?;
@@ -62,104 +49,110 @@ impl Performance<'_> {
     }
 
     fn a_good_release_goes_live(&self) -> anyhow::Result<Artifact> {
-        let act = self.transcript;
+        let act = self.script.transcript;
         act.act("Act 1: a good release is smoked, verified, promoted, and live");
-        let artifact = self.workshop.good(0)?;
+        let artifact = self.script.workshop.good(0)?;
         let metrics = &artifact.manifest().metrics;
         act.say(format_args!("trained: {:.2} % of test images right", 100.0 * metrics.accuracy));
-        self.release(&artifact)?;
+        self.script.release(&artifact)?;
         self.handle(&self.next_event()?)?;
-        self.demand_verified(STAGING)?;
+        self.script.demand_verified(STAGING)?;
         self.company.staging.begin()?;
 
         let promotion = promote::Args {
             from: STAGING.to_owned(),
             to: PRODUCTION.to_owned(),
-            publication: self.stage.publication(),
+            publication: self.script.stage.publication(),
         };
-        promotion.run(self.repo)?;
+        promotion.run(self.script.repo)?;
         self.handle(&self.next_event()?)?;
-        self.demand_verified(PRODUCTION)?;
+        self.script.demand_verified(PRODUCTION)?;
         self.company.production.begin()?;
         let answer = self.company.production.ask_once()?;
         act.say(format_args!("production answers `{}` by {}", answer.name, answer.model_version));
         ensure!(answer.is_right, "production answers wrongly");
 
         act.say("and when its process is killed, it comes back; that proves nothing, so nothing is marked");
-        let marks = self.history(STAGING)?;
+        let marks = self.script.history(STAGING)?;
         self.kill_staging()?;
         ensure!(self.events.try_recv().is_err(), "self-heal reported a deployment");
-        ensure!(self.history(STAGING)?.tip() == marks.tip(), "self-heal moved main");
+        ensure!(self.script.history(STAGING)?.tip() == marks.tip(), "self-heal moved main");
         self.company.staging.take();
         Ok(artifact)
     }
 
     fn a_release_that_crashes_is_reverted(&self, good: &Artifact) -> anyhow::Result<()> {
-        let act = self.transcript;
+        let act = self.script.transcript;
         act.act("Act 2: a release that crashes is reverted, and the old one serves all the while");
-        let broken = self.workshop.broken(good)?;
-        self.pin_past_the_gate(&broken, "broken")?;
-        let before = self.history(STAGING)?;
+        let broken = self.script.workshop.broken(good)?;
+        self.script.pin_past_the_gate(&broken, "broken")?;
+        let before = self.script.history(STAGING)?;
         let event = self.next_event()?;
         self.handle(&event)?;
-        let after = self.demand_rolled_back(&before, Verdict::RolloutFailed)?;
+        let after = self.script.demand_rolled_back(&before, Verdict::RolloutFailed)?;
         ensure!(
             after.holds().is_ok_and(|holds| holds.quarantined.is_empty()),
             "a crash condemned an image"
         );
         act.say("the same report a second time:");
         self.handle(&event)?;
-        ensure!(self.history(STAGING)?.tip() == after.tip(), "a report was handled twice");
+        ensure!(self.script.history(STAGING)?.tip() == after.tip(), "a report was handled twice");
         self.handle(&self.next_event()?)?;
-        self.demand_verified(STAGING)?;
+        self.script.demand_verified(STAGING)?;
         let seen = self.company.staging.take();
         act.say(format_args!("staging meanwhile: {seen}"));
         seen.demand_undisturbed(STAGING)
     }
 
     fn a_wrong_model_is_caught_and_quarantined(&self) -> anyhow::Result<()> {
-        let act = self.transcript;
+        let act = self.script.transcript;
         act.act(
             "Act 3: a model that is healthy and wrong is caught by the probes, and quarantined",
         );
-        let ignorant = self.workshop.ignorant()?;
+        let ignorant = self.script.workshop.ignorant()?;
         act.say("the gate sees it at once:");
-        self.demand_refused(self.release_args(&ignorant).run(self.repo), "the gate refuses")?;
-        let pin = self.pin_past_the_gate(&ignorant, "ignorant")?;
+        self.script.demand_refused(
+            self.script.release_args(&ignorant).run(self.script.repo),
+            "the gate refuses",
+        )?;
+        let pin = self.script.pin_past_the_gate(&ignorant, "ignorant")?;
         let pinned = Instant::now();
-        let before = self.history(STAGING)?;
+        let before = self.script.history(STAGING)?;
         self.handle(&self.next_event()?)?;
         act.say(format_args!("from pin to revert: {:.1} s", pinned.elapsed().as_secs_f64()));
-        let after = self.demand_rolled_back(&before, Verdict::ModelWrong)?;
+        let after = self.script.demand_rolled_back(&before, Verdict::ModelWrong)?;
         ensure!(after.is_held(pin.image.digest()), "a wrong model was not quarantined");
         self.handle(&self.next_event()?)?;
-        self.demand_verified(STAGING)?;
+        self.script.demand_verified(STAGING)?;
         act.say(format_args!("from pin to verified: {:.1} s", pinned.elapsed().as_secs_f64()));
         let seen = self.company.staging.take();
         act.say(format_args!("staging meanwhile: {seen}"));
         ensure!(seen.wrong > 0, "nobody saw the wrong model");
-        ensure!(seen.failures.is_empty(), "requests were lost");
+        ensure!(seen.lost == 0, "requests were lost");
         act.say("and whoever tries the same image again:");
-        self.demand_refused(self.publish(&pin), "quarantined")
+        self.script.demand_refused(self.script.publish(&pin), "quarantined")
     }
 
     fn a_fix_forward_is_left_alone(&self, good: &Artifact) -> anyhow::Result<()> {
-        let act = self.transcript;
+        let act = self.script.transcript;
         act.act("Act 4: a fix-forward overtakes a failure, and nothing is reverted");
-        let fix = self.workshop.good(1)?;
-        let broken = self.workshop.broken(good)?;
-        self.pin_past_the_gate(&broken, "broken-again")?;
+        let fix = self.script.workshop.good(1)?;
+        let broken = self.script.workshop.broken(good)?;
+        self.script.pin_past_the_gate(&broken, "broken-again")?;
         act.say("before it is given up, the fix is pushed:");
-        self.release(&fix)?;
+        self.script.release(&fix)?;
         ensure!(
             self.events.try_recv().is_err(),
             "the failure was reported before its fix was pushed"
         );
-        let before = self.history(STAGING)?;
+        let before = self.script.history(STAGING)?;
         self.handle(&self.next_event()?)?;
-        ensure!(self.history(STAGING)?.tip() == before.tip(), "a superseded change was reverted");
+        ensure!(
+            self.script.history(STAGING)?.tip() == before.tip(),
+            "a superseded change was reverted"
+        );
         self.handle(&self.next_event()?)?;
-        self.demand_verified(STAGING)?;
+        self.script.demand_verified(STAGING)?;
         let answer = self.company.staging.ask_once()?;
         ensure!(
             answer.model_version == fix.manifest().model_version.as_str(),
@@ -169,20 +162,20 @@ impl Performance<'_> {
     }
 
     fn epilogue(&self) -> anyhow::Result<()> {
-        let remote = || self.stage.publication().remote;
-        self.transcript.act("What main says now");
-        data(self.stage.log(&["--format=%h %s"])?.trim_end());
+        let remote = || self.script.stage.publication().remote;
+        self.script.transcript.act("What main says now");
+        data(self.script.stage.log(&["--format=%h %s"])?.trim_end());
         data("");
-        status::Args { remote: remote() }.run(self.repo)?;
+        status::Args { remote: remote() }.run(self.script.repo)?;
         data("");
         let staging = Some(STAGING.to_owned());
         let history =
             history::Args { environment: staging, json: false, limit: None, remote: remote() };
-        history.run(self.repo)?;
+        history.run(self.script.repo)?;
         data("");
-        audit::Args { remote: remote() }.run(self.repo)?;
+        audit::Args { remote: remote() }.run(self.script.repo)?;
         let seen = self.company.production.take();
-        self.transcript.say(format_args!("production all the while: {seen}"));
+        self.script.transcript.say(format_args!("production all the while: {seen}"));
         seen.demand_undisturbed(PRODUCTION)?;
         data("");
         for act in [
@@ -194,41 +187,6 @@ impl Performance<'_> {
             data(act);
         }
         Ok(())
-    }
-
-    fn release_args(&self, artifact: &Artifact) -> release::Args {
-        release::Args {
-            model: Some(artifact.path().display().to_string()),
-            env: STAGING.to_owned(),
-            image: None,
-            champion: PRODUCTION.to_owned(),
-            policy: Some(self.stage.policy()),
-            allow_dirty: true,
-            signing_key: None,
-            publication: self.stage.publication(),
-        }
-    }
-
-    fn release(&self, artifact: &Artifact) -> anyhow::Result<()> {
-        self.transcript.say(format_args!("release {}", artifact.manifest().model_version));
-        self.release_args(artifact).run(self.repo)
-    }
-
-    /// What `release` ends with, without what would have stopped it before: some failures show only
-    /// where a release runs.
-    fn pin_past_the_gate(&self, artifact: &Artifact, name: &str) -> anyhow::Result<Pin> {
-        self.transcript.say("gate and smoke test of `release` are passed by, as they would see it");
-        let program = Program::of(self.repo)?.named(name);
-        let content = Content { artifact, program: &program, repository: REPOSITORY };
-        let pin = content.make(self.repo, &self.stage.publication().store)?;
-        self.publish(&pin)?;
-        Ok(pin)
-    }
-
-    fn publish(&self, pin: &Pin) -> anyhow::Result<()> {
-        end(self.stage.publication().publish(self.repo, &[STAGING], |snapshot, environments| {
-            plan::release(&snapshot.history(&environments[0]), pin)
-        }))
     }
 
     /// The next report, whoever sent it.
@@ -246,52 +204,17 @@ impl Performance<'_> {
 
     /// What a webhook does with it: `cargo xtask rollback --auto --event -`.
     fn handle(&self, event: &str) -> anyhow::Result<()> {
-        let known = self.history(STAGING)?.environments().clone();
-        self.transcript
+        let known = self.script.history(STAGING)?.environments().clone();
+        self.script
+            .transcript
             .say(format_args!("a report comes: {}", Event::parse(event.as_bytes(), &known)?));
-        end(self.stage.publication().receive(self.repo, event.as_bytes()))
-    }
-
-    fn history(&self, environment: &str) -> anyhow::Result<History> {
-        let snapshot = self.stage.publication().remote.snapshot(self.repo)?;
-        let environment = snapshot.environments().parse(environment)?;
-        Ok(snapshot.history(&environment))
-    }
-
-    fn demand_verified(&self, environment: &str) -> anyhow::Result<()> {
-        let history = self.history(environment)?;
-        let verified = history.head().is_some_and(|head| history.is_verified(head));
-        ensure!(verified, "{environment} is not verified");
-        self.transcript.say(format_args!("{environment} is verified"));
-        Ok(())
-    }
-
-    /// Staging pins what it had verified last, for this reason, and nobody else came in between.
-    fn demand_rolled_back(&self, before: &History, verdict: Verdict) -> anyhow::Result<History> {
-        let history = self.history(STAGING)?;
-        let undone = before.head().context("staging was never released")?;
-        let head = history.head().context("staging is gone")?;
-        ensure!(head.rollback_of() == Some(undone.commit), "staging was not rolled back");
-        let reason = head.trailers.get(Key::Verdict);
-        ensure!(reason == Some(verdict.name()), "it was rolled back for another reason");
-        let good = before.last_verified().context("nothing was verified before")?;
-        ensure!(history.same_pin(head, good), "something else than the verified pin is back");
-        Ok(history)
-    }
-
-    /// An attempt that has to fail, and for this reason.
-    fn demand_refused(&self, attempt: anyhow::Result<()>, reason: &str) -> anyhow::Result<()> {
-        let Err(error) = attempt else { bail!("nothing was refused") };
-        let told = causes(&error);
-        self.transcript.say(&told);
-        ensure!(told.contains(reason), "it was refused for another reason");
-        Ok(())
+        end(self.script.stage.publication().receive(self.script.repo, event.as_bytes()))
     }
 
     fn kill_staging(&self) -> anyhow::Result<()> {
         let pid = self.company.staging_process.pid();
         ensure!(pid != 0, "nothing serves staging");
-        Cmd::new("kill", self.stage.path()).args(["-KILL", &pid.to_string()]).run()?;
+        Cmd::new("kill", self.script.stage.path()).args(["-KILL", &pid.to_string()]).run()?;
         let deadline = Instant::now() + PATIENCE;
         while self.company.staging_process.pid() == pid || self.company.staging.ask_once().is_err()
         {

@@ -2,6 +2,7 @@
 //! for images. All in one folder, gone at the end unless it is kept.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use contract::atomic::is_running;
@@ -19,10 +20,10 @@ use crate::tools;
 
 pub(super) struct Stage {
     folder: tempfile::TempDir,
+    /// Where main lives.
+    remote: String,
+    store: Store,
 }
-
-/// A rollout that does not succeed is given up after this long; the shipped base waits for minutes.
-const PROGRESS_DEADLINE_SECONDS: u64 = 12;
 
 /// Of its folder's name, before the id of the process that made it.
 const PREFIX: &str = "mnist-api-demo-";
@@ -30,27 +31,40 @@ const PREFIX: &str = "mnist-api-demo-";
 const KEPT: &str = "kept";
 
 impl Stage {
+    /// With a remote and images of its own, in the same folder.
+    pub(super) fn at_home(repo: &Repo) -> anyhow::Result<Self> {
+        let folder = open()?;
+        let bare = folder.path().join("main.git");
+        git(folder.path(), &["init", "--quiet", "--bare", "-b", "main", "main.git"])?;
+        let store = Store { layout: Some(folder.path().join("images")) };
+        Self::set(repo, folder, &bare.display().to_string(), store)
+    }
+
+    /// With a remote that is there and empty, and images in a registry.
+    pub(super) fn away(repo: &Repo, remote: &str) -> anyhow::Result<Self> {
+        Self::set(repo, open()?, remote, Store { layout: None })
+    }
+
     /// What the checkout's newest commit holds, as the first commit of a repository that never released.
-    pub(super) fn set(repo: &Repo) -> anyhow::Result<Self> {
-        let temp = std::env::temp_dir();
-        remove_orphans(&temp)?;
-        let prefix = format!("{PREFIX}{}-", std::process::id());
-        let folder = tempfile::Builder::new().prefix(&prefix).tempdir_in(temp);
-        let stage = Self { folder: folder.context("making a folder to play in")? };
+    fn set(
+        repo: &Repo,
+        folder: tempfile::TempDir,
+        remote: &str,
+        store: Store,
+    ) -> anyhow::Result<Self> {
+        let stage = Self { folder, remote: remote.to_owned(), store };
         ensure!(tools::git::head(repo).is_some(), "the demo plays with a copy of a Git repository");
         tools::git::export(repo.root(), "HEAD", &stage.clone())?;
-        // Images in a folder cannot be signed.
+        // Images in a folder cannot be signed, and nobody here has the key for others.
         match fs::remove_file(stage.clone().join(SIGNING)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
-        git(stage.path(), &["init", "--quiet", "--bare", "-b", "main", "main.git"])?;
         git(&stage.clone(), &["init", "--quiet", "-b", "main"])?;
         for (name, value) in [("user.name", "Demo"), ("user.email", "demo@example.org")] {
             git(&stage.clone(), &["config", name, value])?;
         }
-        let remote = stage.remote().display().to_string();
-        git(&stage.clone(), &["remote", "add", "origin", &remote])?;
+        git(&stage.clone(), &["remote", "add", "origin", remote])?;
         Ok(stage)
     }
 
@@ -61,19 +75,39 @@ impl Stage {
         git(&self.clone(), &["push", "--quiet", "origin", "main"])
     }
 
-    /// Never released, and quicker to give up than a cluster should be.
-    pub(super) fn prepare(&self, environment: &Environment) -> anyhow::Result<()> {
+    /// Never released, and quicker to give up than a cluster should be: a rollout that makes no progress is
+    /// given up after this long; the shipped base waits for minutes.
+    pub(super) fn prepare(
+        &self,
+        environment: &Environment,
+        progress_deadline: Duration,
+    ) -> anyhow::Result<()> {
         let clone = self.clone();
         fs::write(clone.join(environment.pin_file()), Pin::unreleased_yaml())?;
         if clone.join(HOLDS).exists() {
             fs::remove_file(clone.join(HOLDS))?;
         }
-        let file = clone.join(environment.overlay()).join("kustomization.yaml");
+        let path = "/spec/progressDeadlineSeconds";
+        self.patch(environment, "Deployment", path, &progress_deadline.as_secs().to_string())
+    }
+
+    /// Where no addresses are handed out, nobody waits for one.
+    pub(super) fn keep_inside(&self, environment: &Environment) -> anyhow::Result<()> {
+        self.patch(environment, "Service", "/spec/type", "ClusterIP")
+    }
+
+    fn patch(
+        &self,
+        environment: &Environment,
+        kind: &str,
+        path: &str,
+        value: &str,
+    ) -> anyhow::Result<()> {
+        let file = self.clone().join(environment.overlay()).join("kustomization.yaml");
         let mut overlay: Mapping = serde_yaml::from_str(&fs::read_to_string(&file)?)
             .with_context(|| format!("in `{}`", file.display()))?;
         let patch: Value = serde_yaml::from_str(&format!(
-            "target: {{ kind: Deployment }}\npatch: |-\n  - op: add\n    \
-             path: /spec/progressDeadlineSeconds\n    value: {PROGRESS_DEADLINE_SECONDS}\n"
+            "target: {{ kind: {kind} }}\npatch: |-\n  - op: add\n    path: {path}\n    value: {value}\n",
         ))?;
         let patches = overlay.entry("patches".into()).or_insert(Value::Sequence(Vec::new()));
         patches.as_sequence_mut().context("`patches` is no list")?.push(patch);
@@ -102,8 +136,9 @@ impl Stage {
         self.path().join("clone")
     }
 
-    pub(super) fn remote(&self) -> PathBuf {
-        self.path().join("main.git")
+    /// Its address, as Git takes it.
+    pub(super) fn remote(&self) -> &str {
+        &self.remote
     }
 
     pub(super) fn policy(&self) -> PathBuf {
@@ -111,16 +146,20 @@ impl Stage {
     }
 
     pub(super) fn publication(&self) -> Publication {
-        Publication {
-            remote: Remote::of(&self.clone()),
-            store: Store { layout: Some(self.path().join("images")) },
-            dry_run: false,
-        }
+        Publication { remote: Remote::of(&self.clone()), store: self.store.clone(), dry_run: false }
+    }
+
+    /// Main's newest commit.
+    pub(super) fn tip(&self) -> anyhow::Result<String> {
+        let tips =
+            tools::git::plumbing(&self.clone()).args(["ls-remote", "origin", "refs/heads/main"]);
+        Ok(String::from_utf8_lossy(&tips.bytes()?).into_owned())
     }
 
     /// Main as Git tells it, newest first.
     pub(super) fn log(&self, arguments: &[&str]) -> anyhow::Result<String> {
-        let log = tools::git::plumbing(&self.remote()).arg("log").args(arguments).arg("main");
+        git(&self.clone(), &["fetch", "--quiet", "origin", "main"])?;
+        let log = tools::git::plumbing(&self.clone()).arg("log").args(arguments).arg("FETCH_HEAD");
         Ok(String::from_utf8_lossy(&log.bytes()?).into_owned())
     }
 
@@ -128,6 +167,14 @@ impl Stage {
         fs::write(self.path().join(KEPT), "")?;
         Ok(self.folder.keep())
     }
+}
+
+fn open() -> anyhow::Result<tempfile::TempDir> {
+    let temp = std::env::temp_dir();
+    remove_orphans(&temp)?;
+    let prefix = format!("{PREFIX}{}-", std::process::id());
+    let folder = tempfile::Builder::new().prefix(&prefix).tempdir_in(temp);
+    folder.context("making a folder to play in")
 }
 
 /// A gigabyte that a demo left when it was killed is not for the next one to wonder at.
