@@ -45,7 +45,8 @@ COPY model/contract/Cargo.toml model/contract/
 COPY tests/Cargo.toml tests/
 COPY xtask/Cargo.toml xtask/
 COPY xtask/gitops/Cargo.toml xtask/gitops/
-RUN for folder in app app/protocol model model/contract tests/harness xtask xtask/gitops; do \
+COPY xtask/listen/Cargo.toml xtask/listen/
+RUN for folder in app app/protocol model model/contract tests/harness xtask xtask/gitops xtask/listen; do \
       mkdir -p $folder/src \
       && touch $folder/lib.rs $folder/src/lib.rs \
       && echo 'fn main() {}' > $folder/src/main.rs || exit 1; \

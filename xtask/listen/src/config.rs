@@ -1,0 +1,202 @@
+//! [`Config`]: everything that is decided outside of the program. Read once, from flags and environment,
+//! and checked as a whole before anything is opened.
+
+use std::env;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tracing_subscriber::filter::Targets;
+
+use crate::auth::{Access, Token};
+
+/// Flags and environment as text; [`Config`] is what they mean, or all that is wrong with them.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Address to listen on; other machines reach only what is not loopback
+    #[arg(long, env = "LISTEN_ADDRESS", default_value = "127.0.0.1", value_name = "ADDRESS")]
+    address: String,
+    /// Port to listen on
+    #[arg(long, env = "LISTEN_PORT", default_value = "8080", value_name = "PORT")]
+    port: String,
+    /// Folder in which accepted reports wait; it must outlive the program
+    #[arg(long, env = "LISTEN_SPOOL", value_name = "DIR")]
+    spool: Option<PathBuf>,
+    /// File with the token that callers must bear; read for every report, so a new one counts at once
+    #[arg(long, env = "LISTEN_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// The token itself. Prefer the variable or the file: every user of the machine sees arguments
+    #[arg(long, env = TOKEN, hide_env_values = true, value_name = "TOKEN")]
+    token: Option<String>,
+    /// The program that handles a report [default: beside this one, else on the PATH]
+    #[arg(long, env = "LISTEN_XTASK", value_name = "FILE")]
+    xtask: Option<PathBuf>,
+    /// Where a report that a human has to look at is posted, as Markdown [default: the log only]
+    #[arg(long, env = "LISTEN_PAGE_URL", value_name = "URL")]
+    page_url: Option<String>,
+    /// Longest that one report may be worked on
+    #[arg(long, env = "LISTEN_RUN_LIMIT", default_value = "15m", value_name = "TIME")]
+    run_limit: String,
+    /// First pause before something is tried again; it doubles each time
+    #[arg(long, env = "LISTEN_RETRY_AFTER", default_value = "20s", value_name = "TIME")]
+    retry_after: String,
+    /// How often a report is tried that could not be decided
+    #[arg(long, env = "LISTEN_TRIES", default_value = "5", value_name = "COUNT")]
+    tries: String,
+    /// How long after SIGTERM what is running may go on
+    #[arg(long, env = "LISTEN_GRACE", default_value = "25s", value_name = "TIME")]
+    grace: String,
+    /// Reports that may wait; more are refused with 503
+    #[arg(long, env = "LISTEN_QUEUE", default_value = "1000", value_name = "COUNT")]
+    queue: String,
+    /// Handled reports that are kept to look at
+    #[arg(long, env = "LISTEN_KEEP", default_value = "200", value_name = "COUNT")]
+    keep: String,
+    /// What to log: error, warn, info, debug or trace, also by part
+    #[arg(long, env = "LISTEN_LOG", default_value = "info", value_name = "LEVELS")]
+    log: String,
+}
+
+/// What no program that we start may see.
+pub(crate) const TOKEN: &str = "LISTEN_TOKEN";
+
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) listen: SocketAddr,
+    pub(crate) spool: PathBuf,
+    pub(crate) access: Access,
+    pub(crate) xtask: PathBuf,
+    pub(crate) page_url: Option<String>,
+    pub(crate) run_limit: Duration,
+    pub(crate) retry_after: Duration,
+    pub(crate) tries: usize,
+    pub(crate) grace: Duration,
+    pub(crate) queue: usize,
+    pub(crate) keep: usize,
+    pub(crate) log: Targets,
+}
+
+/// Every mistake, one per line.
+#[derive(Debug)]
+pub(crate) struct Mistakes(Vec<String>);
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the configuration cannot be used")?;
+        self.0.iter().try_for_each(|mistake| write!(f, "\n  {mistake}"))?;
+        f.write_str("\n\nhint: `gitops-listen --help` lists every flag with its variable")
+    }
+}
+
+impl TryFrom<Options> for Config {
+    type Error = Mistakes;
+
+    fn try_from(options: Options) -> Result<Self, Mistakes> {
+        let mut found = Mistakes(Vec::new());
+        match read(options, &mut found) {
+            Some(config) if found.0.is_empty() => Ok(config),
+            _ => Err(found),
+        }
+    }
+}
+
+fn read(options: Options, found: &mut Mistakes) -> Option<Config> {
+    let address = found.check("address", address(&options.address));
+    let port = found.check("port", port(&options.port));
+    let spool = options.spool.filter(|folder| !folder.as_os_str().is_empty());
+    let spool = found.check("spool", spool.ok_or("missing: where do reports wait?".to_owned()));
+    let access = found.check("token-file", access(options.token_file, options.token.as_deref()));
+    let xtask = found.check("xtask", xtask(options.xtask));
+    let page_url = found.check("page-url", page_url(options.page_url));
+    let run_limit = found.check("run-limit", duration(&options.run_limit));
+    let retry_after = found.check("retry-after", duration(&options.retry_after));
+    let tries = found.check("tries", count(&options.tries));
+    let grace = found.check("grace", duration(&options.grace));
+    let queue = found.check("queue", count(&options.queue));
+    let keep = found.check("keep", count(&options.keep));
+    let log = options.log.parse().map_err(|_error| format!("`{}` is not like `info`", options.log));
+    let log = found.check("log", log);
+    Some(Config {
+        listen: SocketAddr::new(address?, port?),
+        spool: spool?,
+        access: access?,
+        xtask: xtask?,
+        page_url: page_url?,
+        run_limit: run_limit?,
+        retry_after: retry_after?,
+        tries: tries?,
+        grace: grace?,
+        queue: queue?,
+        keep: keep?,
+        log: log?,
+    })
+}
+
+impl Mistakes {
+    fn check<T>(&mut self, flag: &str, value: Result<T, String>) -> Option<T> {
+        value.map_err(|mistake| self.0.push(format!("--{flag}: {mistake}"))).ok()
+    }
+}
+
+fn address(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_error| format!("`{text}` is not like 127.0.0.1, 0.0.0.0 or ::"))
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_error| format!("`{text}` is not a port from 0 to 65535"))
+}
+
+fn access(file: Option<PathBuf>, token: Option<&str>) -> Result<Access, String> {
+    match (file, token.filter(|token| !token.is_empty())) {
+        (Some(_), Some(_)) => Err(format!("and a token by --token or {TOKEN}: which one?")),
+        (None, None) => Err(format!("missing, and so is {TOKEN}: nobody is let in without")),
+        (None, Some(token)) => Token::new(token).map(Access::Fixed),
+        (Some(file), None) => Access::of_file(file),
+    }
+}
+
+fn xtask(given: Option<PathBuf>) -> Result<PathBuf, String> {
+    const NAME: &str = "xtask";
+    if let Some(given) = given {
+        // It is started from wherever we are, and a bare name would be looked up on the PATH.
+        let path = std::path::absolute(&given).ok().filter(|path| path.is_file());
+        return path.ok_or_else(|| format!("`{}` is not a file", given.display()));
+    }
+    let beside = env::current_exe().ok().and_then(|own| own.parent().map(|dir| dir.join(NAME)));
+    let path = env::var_os("PATH").unwrap_or_default();
+    let listed = env::split_paths(&path).filter(|dir| dir.is_absolute()).map(|dir| dir.join(NAME));
+    let found = beside.into_iter().chain(listed).find(|path| Path::is_file(path));
+    found.ok_or_else(|| format!("missing: `{NAME}` is neither beside this program nor on the PATH"))
+}
+
+fn page_url(given: Option<String>) -> Result<Option<String>, String> {
+    let given = given.filter(|url| !url.is_empty());
+    let is_address = |url: &str| {
+        let uri = url.parse::<poem::http::Uri>();
+        uri.is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")))
+    };
+    match given {
+        Some(url) if !is_address(&url) => {
+            Err("this is not an address with http or https".to_owned())
+        }
+        given => Ok(given),
+    }
+}
+
+fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count @ 1..=1_000_000) => Ok(count),
+        _ => Err(format!("`{text}` is not a whole number from 1 to 1000000")),
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_numeric()).unwrap_or(text.len()));
+    match (number.parse::<u32>(), unit) {
+        (Ok(number @ 1..), "ms") => Ok(Duration::from_millis(number.into())),
+        (Ok(number @ 1..=86_400), "s") => Ok(Duration::from_secs(number.into())),
+        (Ok(number @ 1..=1440), "m") => Ok(Duration::from_secs(u64::from(number) * 60)),
+        _ => Err(format!("`{text}` is not a time such as 500ms, 5s or 2m, up to a day")),
+    }
+}
