@@ -44,6 +44,11 @@ impl Remote {
         GitMainline::open(clone, &self.remote)
     }
 
+    /// Where what was fetched is.
+    pub(crate) fn repository<'a>(&'a self, repo: &'a Repo) -> &'a Path {
+        self.clone.as_deref().unwrap_or(repo.root())
+    }
+
     pub(crate) fn snapshot(&self, repo: &Repo) -> anyhow::Result<Arc<Snapshot>> {
         self.open(repo)?.load()
     }

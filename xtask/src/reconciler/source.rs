@@ -25,7 +25,7 @@ impl Source {
     }
 
     /// The manifests of one environment at a commit, or what kustomize has against them.
-    pub(super) fn render(
+    pub(crate) fn render(
         &self,
         commit: CommitId,
         environment: &Environment,
