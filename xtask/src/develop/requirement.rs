@@ -7,7 +7,8 @@ use anyhow::bail;
 use crate::libtorch;
 use crate::process::Cmd;
 use crate::repo::{Repo, read_task};
-use crate::report::step;
+use crate::report::{WithHint, step};
+use crate::tools::kubectl::Kubectl;
 use crate::tools::pinned::GoTool;
 use crate::tools::{cargo, cosign, engine, kubeconform, kustomize};
 use crate::train::data;
@@ -32,6 +33,8 @@ pub(crate) enum Requirement {
     /// Alertmanager, and the Prometheus that tells it.
     Alertmanager,
     Cosign,
+    /// One that answers, with Argo CD in it.
+    Cluster,
 }
 
 /// Pinned, so that a new release cannot turn main red.
@@ -62,6 +65,7 @@ impl Requirement {
             Self::Engine => return engine_with_bases(repo),
             Self::ArgoCd => return argocd(repo),
             Self::Cosign => return cosign::provide(),
+            Self::Cluster => return cluster(repo),
             Self::Workflows => ACTIONLINT.provide().map(drop)?,
             Self::Promtool
             | Self::Alertmanager
@@ -97,6 +101,7 @@ impl Requirement {
             Self::Engine => "Docker",
             Self::Registry => "docker-registry",
             Self::Cosign => "cosign",
+            Self::Cluster => "a cluster",
             Self::Promtool => "promtool",
             Self::Alertmanager => "Prometheus with Alertmanager",
         }
@@ -124,7 +129,8 @@ impl Requirement {
             | Self::Kubernetes
             | Self::ArgoCd
             | Self::Engine
-            | Self::Cosign => true,
+            | Self::Cosign
+            | Self::Cluster => true,
         }
     }
 
@@ -154,7 +160,8 @@ impl Requirement {
             | Self::Kubernetes
             | Self::ArgoCd
             | Self::Engine
-            | Self::Cosign => Ok(()),
+            | Self::Cosign
+            | Self::Cluster => Ok(()),
         }
     }
 
@@ -187,6 +194,14 @@ fn argocd(repo: &Repo) -> anyhow::Result<()> {
             "argocd {ARGO_CD} is not here; put it on PATH, from the releases of argoproj/argo-cd"
         ),
     }
+}
+
+fn cluster(repo: &Repo) -> anyhow::Result<()> {
+    let kubectl = Kubectl::of(repo, None)?;
+    kubectl
+        .get(&["customresourcedefinition", "applications.argoproj.io"])
+        .map(drop)
+        .hint("cargo xtask cluster bootstrap")
 }
 
 fn debian(repo: &Repo, packages: &[&str]) -> anyhow::Result<()> {

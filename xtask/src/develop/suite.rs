@@ -174,6 +174,16 @@ pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
     ]
 }
 
+/// On a real cluster, with images in `repository`.
+pub(crate) fn cluster(repo: &Repo, repository: &str) -> Tier {
+    use Requirement::{Cluster, Data, Engine, Kubernetes, Libtorch};
+    Tier {
+        name: "cluster",
+        needs: &[Libtorch, Data, Kubernetes, Engine, Cluster],
+        commands: vec![e2e(repo, "cluster").env("E2E_CLUSTER_IMAGE", repository)],
+    }
+}
+
 fn e2e(repo: &Repo, test: &str) -> Cmd {
     cargo::cargo(repo)
         .args(["test", "--quiet", "--locked", "--package", "e2e", "--test", test])

@@ -19,6 +19,9 @@ pub(crate) struct Args {
     /// Only what needs no libtorch: at most three minutes
     #[arg(long)]
     quick: bool,
+    /// Also on the cluster of the current context, with images pushed there: minutes, and Argo CD in it
+    #[arg(long, value_name = "REPOSITORY", conflicts_with = "quick")]
+    cluster: Option<String>,
     #[command(flatten)]
     install: Install,
 }
@@ -41,6 +44,12 @@ impl Args {
         if !self.quick {
             tiers.extend(suite::libtorch_checks(repo));
             tiers.extend(suite::full(repo));
+        }
+        match &self.cluster {
+            Some(repository) => tiers.push(suite::cluster(repo, repository)),
+            None => {
+                step("cluster: not asked for; --cluster REPOSITORY plays the acts on a real one")
+            }
         }
         run_tiers(repo, tiers, &self.install)
     }

@@ -163,7 +163,9 @@ fn demand(ended: &Ended) -> anyhow::Result<String> {
     if ended.success {
         return Ok(ended.stdout.clone());
     }
-    let complaint = ended.stderr.trim();
+    // After a conflict it teaches; what conflicts is told before.
+    let complaint = ended.stderr.split("\nPlease review").next().unwrap_or_default().trim();
+    let complaint = complaint.strip_prefix("error: ").unwrap_or(complaint);
     anyhow::bail!("kubectl: {}", if complaint.is_empty() { "it says nothing" } else { complaint })
 }
 

@@ -41,9 +41,6 @@ pub(super) struct Args {
     /// Where the demo's images are pushed to, and nodes pull from
     #[arg(long, requires = "cluster", value_name = "REPOSITORY")]
     image: Option<String>,
-    /// Address of that registry for pods, where it is another than for nodes
-    #[arg(long, requires = "cluster", value_name = "URL")]
-    registry_for_pods: Option<String>,
     /// Questions per second that visitors ask each environment
     #[arg(long, requires = "cluster", default_value_t = 40, value_name = "N")]
     rate: u32,
@@ -145,7 +142,7 @@ fn play(
 
     let probes = fs_err::read_to_string(repo.probes())?;
     Probes::from_json(probes.as_bytes())?;
-    company.listen(&clone, repository, args.registry_for_pods.as_deref())?;
+    company.listen(&clone, repository)?;
     let webhook = Webhook::of(&stage, company);
     let script =
         Script { repo, stage: &stage, workshop, transcript, repository: repository.to_owned() };

@@ -87,17 +87,12 @@ impl Company {
 
     /// The shipped manifests of `argocd/listen`, in the demo's namespace and for its repository; and Argo CD's
     /// shipped notifications, sent there.
-    pub(super) fn listen(
-        &self,
-        clone: &Repo,
-        repository: &str,
-        registry_for_pods: Option<&str>,
-    ) -> anyhow::Result<()> {
+    pub(super) fn listen(&self, clone: &Repo, repository: &str) -> anyhow::Result<()> {
         let token = token()?;
         let mut settings = vec![format!("XTASK_REMOTE=git://{}/main.git", self.address("git")?)];
-        if let Some(url) = registry_for_pods {
-            let host = repository.split('/').next().unwrap_or_default();
-            settings.push(format!("{MIRRORS}={host}={url}"));
+        let host = repository.split('/').next().unwrap_or_default();
+        if let Some(inside) = self.registry_for_pods(host) {
+            settings.push(format!("{MIRRORS}={host}=http://{inside}"));
         }
         let overlay = json!({
             "namespace": self.name,
@@ -121,6 +116,17 @@ impl Company {
         let url = format!("http://{}", self.address(LISTEN)?);
         let settings = notifications::manifests(clone, &self.name, &url, &token)?;
         self.kubectl.apply_as(&self.name, &settings, Conflicts::Refuse)
+    }
+
+    /// Clusters on one machine have a registry that nodes know as `localhost`, and pods by another name; such
+    /// clusters tell it in a `ConfigMap` (KEP-1755).
+    fn registry_for_pods(&self, host: &str) -> Option<String> {
+        let told = ["configmap", "local-registry-hosting", "--namespace", "kube-public"];
+        let told = self.kubectl.find(&told)?;
+        let hosting = told["data"]["localRegistryHosting.v1"].as_str()?;
+        let hosting: Value = serde_yaml::from_str(hosting).ok()?;
+        let inside = hosting["hostFromClusterNetwork"].as_str()?;
+        (hosting["host"] == *host).then(|| inside.to_owned())
     }
 
     /// What the handler of reports has logged.

@@ -1,0 +1,14 @@
+//! On a real cluster, the one of the current context: asked for by `cargo xtask test --cluster REPOSITORY`,
+//! which hands over where images may be pushed. Everything is in namespaces of its own, and gone afterwards.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "cluster/acts.rs"]
+mod acts;
+#[path = "cluster/admission.rs"]
+mod admission;
+#[path = "cluster/policies.rs"]
+mod policies;
+#[path = "cluster/traffic.rs"]
+mod traffic;
+#[path = "cluster/world.rs"]
+mod world;
