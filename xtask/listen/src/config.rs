@@ -35,7 +35,7 @@ pub(crate) struct Options {
     #[arg(long, env = "LISTEN_XTASK", value_name = "FILE")]
     xtask: Option<PathBuf>,
     /// Where a report that a human has to look at is posted, as Markdown [default: the log only]
-    #[arg(long, env = "LISTEN_PAGE_URL", value_name = "URL")]
+    #[arg(long, env = "LISTEN_PAGE_URL", hide_env_values = true, value_name = "URL")]
     page_url: Option<String>,
     /// Longest that one report may be worked on
     #[arg(long, env = "LISTEN_RUN_LIMIT", default_value = "15m", value_name = "TIME")]
