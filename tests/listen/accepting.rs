@@ -115,10 +115,10 @@ fn half_a_request_holds_nobody_up() {
                     let mut socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
                     socket.set_read_timeout(Some(Duration::from_secs(40))).unwrap();
                     socket.write_all(begun.as_bytes()).unwrap();
-                    let (began, mut answer) = (Instant::now(), String::new());
+                    let (since, mut answer) = (Instant::now(), String::new());
                     // Closed, be it without an answer.
                     drop(socket.read_to_string(&mut answer));
-                    (began.elapsed(), answer)
+                    (since.elapsed(), answer)
                 })
             })
             .map(|socket| socket.join().unwrap())

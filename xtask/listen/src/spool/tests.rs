@@ -54,7 +54,7 @@ fn what_was_never_accepted_is_cleared_away_and_what_is_no_report_is_put_aside() 
     }
     let spool = Spool::open(folder.path(), 9, 9).unwrap();
     assert_eq!(ids(&spool), []);
-    assert_eq!(list(&folder.path().join("waiting")).unwrap(), [PathBuf::new(); 0]);
+    assert!(list(&folder.path().join("waiting")).unwrap().is_empty());
     assert_eq!(list(&folder.path().join("done")).unwrap().len(), 2);
 }
 
