@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// Packages that must build on a machine without libtorch.
-const WITHOUT_LIBTORCH: [&str; 5] = ["contract", "gitops", "protocol", "xtask", "e2e"];
+const WITHOUT_LIBTORCH: [&str; 6] = ["contract", "gitops", "listen", "protocol", "xtask", "e2e"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -100,6 +100,15 @@ fn only_the_model_names_tch() {
     }
 }
 
+/// What takes requests from a network decides nothing, so it needs nothing that does.
+#[test]
+fn the_receiver_of_reports_depends_on_nothing_of_ours() {
+    let graph = Graph::read();
+    let ours = |id: &&str| graph.members.contains(*id);
+    let reached: Vec<&str> = graph.reaches("listen").into_iter().map(|(_, id)| id).collect();
+    assert_eq!(reached.into_iter().filter(ours).collect::<Vec<_>>(), [graph.id("listen")]);
+}
+
 #[test]
 fn xtask_stays_small() {
     // Not the graph: it holds every feature that any package of the workspace asks for.
@@ -122,10 +131,13 @@ fn every_package_inherits_the_lints() {
 
 #[test]
 fn only_one_module_of_xtask_starts_programs() {
-    for file in rust_files_under("xtask/src") {
-        let text = fs_err::read_to_string(&file).unwrap();
-        let starts = text.contains("duct::") || text.contains("process::Command");
-        assert_eq!(starts, file.ends_with("src/process.rs"), "{}", file.display());
+    for (folder, only) in [("xtask/src", "src/process.rs"), ("xtask/listen/src", "src/command.rs")]
+    {
+        for file in rust_files_under(folder) {
+            let text = fs_err::read_to_string(&file).unwrap();
+            let starts = text.contains("duct::") || text.contains("process::Command");
+            assert_eq!(starts, file.ends_with(only), "{}", file.display());
+        }
     }
 }
 
@@ -136,7 +148,7 @@ fn nothing_outside_the_model_knows_what_is_classified() {
     let excepted = ["tests/boundaries.rs", "tests/delivery", "tests/argocd.rs"]
         .map(|path| repo::root().join(path));
     let is_excepted = |file: &PathBuf| excepted.iter().any(|path| file.starts_with(path));
-    for folder in ["app/src", "app/protocol/src", "xtask/src", "tests"] {
+    for folder in ["app/src", "app/protocol/src", "xtask/src", "xtask/listen/src", "tests"] {
         for file in rust_files_under(folder).into_iter().filter(|file| !is_excepted(file)) {
             let text = fs_err::read_to_string(&file).unwrap().to_lowercase();
             let code = text.split("#[cfg(test)]").next().unwrap_or_default();

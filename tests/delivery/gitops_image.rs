@@ -36,6 +36,9 @@ fn xtask(image: &str, scratch: &Scratch, args: &[&str], input: &str) -> Ended {
 fn a_pod_without_a_checkout_handles_reports() {
     let image = image();
     let image = image.trim_end();
+    let mut receiver = command("docker", &repo::root());
+    receiver.args(["run", "--rm", "--entrypoint", "gitops-listen", image, "--help"]);
+    assert!(run(&mut receiver).success().stdout.contains("--spool <DIR>"));
     let scratch = Scratch::new();
     // The container's user is nobody here, and folders that this user's pushes add must be open too.
     scratch.git("remote", &["config", "core.sharedRepository", "0666"]);

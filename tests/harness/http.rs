@@ -55,6 +55,18 @@ impl Http {
         self.post(url, "application/json", body.to_string().as_bytes())
     }
 
+    /// With headers of one's own.
+    pub fn post_with(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Reply, ureq::Error> {
+        let post = self.agent.post(url);
+        let post = headers.iter().fold(post, |post, (name, value)| post.header(*name, *value));
+        Self::reply(post.send(body)?)
+    }
+
     pub fn put(&self, url: &str, content_type: &str, body: &[u8]) -> Result<Reply, ureq::Error> {
         Self::reply(self.agent.put(url).header("content-type", content_type).send(body)?)
     }

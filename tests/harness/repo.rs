@@ -21,6 +21,10 @@ pub fn xtask() -> PathBuf {
     built(target().join("debug/xtask"))
 }
 
+pub fn gitops_listen() -> PathBuf {
+    built(target().join("debug/gitops-listen"))
+}
+
 /// Where `cargo xtask test` keeps the data: the checkout, unless its user said otherwise.
 pub fn home() -> PathBuf {
     std::env::var_os("XTASK_HOME").map_or_else(root, PathBuf::from)

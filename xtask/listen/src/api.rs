@@ -47,7 +47,7 @@ pub(crate) fn router(receiver: Arc<Receiver>) -> impl Endpoint<Output = Response
         .at("/healthz", get(live))
         .at("/readyz", get(ready))
         .at("/metrics", get(metrics))
-        .data(Arc::clone(&receiver))
+        .data(receiver)
         .catch_all_error(move |error: poem::Error| {
             let problem = if error.is::<NotFoundError>() {
                 Problem::NotFound
@@ -160,8 +160,8 @@ fn live() -> &'static str {
 
 /// A report that is sent now would be kept and handled.
 #[handler]
-async fn ready(receiver: Data<&Arc<Receiver>>) -> Response {
-    let receiver = Arc::clone(receiver.0);
+async fn ready(Data(receiver): Data<&Arc<Receiver>>) -> Response {
+    let receiver = Arc::clone(receiver);
     let checked = tokio::task::spawn_blocking(move || receiver.trouble());
     match checked.await.unwrap_or(Some("a check failed")) {
         None => Response::builder().content_type("text/plain").body("ok\n"),
@@ -170,7 +170,7 @@ async fn ready(receiver: Data<&Arc<Receiver>>) -> Response {
 }
 
 #[handler]
-fn metrics(receiver: Data<&Arc<Receiver>>) -> Response {
+fn metrics(Data(receiver): Data<&Arc<Receiver>>) -> Response {
     receiver.metrics.page(&receiver.spool)
 }
 

@@ -1,15 +1,17 @@
 //! [`Config`]: everything that is decided outside of the program. Read once, from flags and environment,
 //! and checked as a whole before anything is opened.
 
-use std::env;
+mod values;
+
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tracing_subscriber::filter::Targets;
 
-use crate::auth::{Access, Token};
+use self::values::{access, address, count, duration, page_url, port, xtask};
+use crate::auth::Access;
 
 /// Flags and environment as text; [`Config`] is what they mean, or all that is wrong with them.
 #[derive(Debug, clap::Args)]
@@ -33,7 +35,7 @@ pub(crate) struct Options {
     #[arg(long, env = "LISTEN_XTASK", value_name = "FILE")]
     xtask: Option<PathBuf>,
     /// Where a report that a human has to look at is posted, as Markdown [default: the log only]
-    #[arg(long, env = "LISTEN_PAGE_URL", value_name = "URL")]
+    #[arg(long, env = "LISTEN_PAGE_URL", hide_env_values = true, value_name = "URL")]
     page_url: Option<String>,
     /// Longest that one report may be worked on
     #[arg(long, env = "LISTEN_RUN_LIMIT", default_value = "15m", value_name = "TIME")]
@@ -104,10 +106,11 @@ impl TryFrom<Options> for Config {
 fn read(options: Options, found: &mut Mistakes) -> Option<Config> {
     let address = found.check("address", address(&options.address));
     let port = found.check("port", port(&options.port));
-    let spool = options.spool.filter(|folder| !folder.as_os_str().is_empty());
-    let spool = found.check("spool", spool.ok_or("missing: where do reports wait?".to_owned()));
-    let access = found.check("token-file", access(options.token_file, options.token.as_deref()));
-    let xtask = found.check("xtask", xtask(options.xtask));
+    let spool = set(options.spool).ok_or("missing: where do reports wait?".to_owned());
+    let spool = found.check("spool", spool);
+    let access =
+        found.check("token-file", access(set(options.token_file), options.token.as_deref()));
+    let xtask = found.check("xtask", xtask(set(options.xtask)));
     let page_url = found.check("page-url", page_url(options.page_url));
     let run_limit = found.check("run-limit", duration(&options.run_limit));
     let retry_after = found.check("retry-after", duration(&options.retry_after));
@@ -133,70 +136,16 @@ fn read(options: Options, found: &mut Mistakes) -> Option<Config> {
     })
 }
 
+/// Set to nothing, a variable is as good as not set.
+fn set(path: Option<PathBuf>) -> Option<PathBuf> {
+    path.filter(|path| !path.as_os_str().is_empty())
+}
+
 impl Mistakes {
     fn check<T>(&mut self, flag: &str, value: Result<T, String>) -> Option<T> {
         value.map_err(|mistake| self.0.push(format!("--{flag}: {mistake}"))).ok()
     }
 }
 
-fn address(text: &str) -> Result<IpAddr, String> {
-    text.parse().map_err(|_error| format!("`{text}` is not like 127.0.0.1, 0.0.0.0 or ::"))
-}
-
-fn port(text: &str) -> Result<u16, String> {
-    text.parse().map_err(|_error| format!("`{text}` is not a port from 0 to 65535"))
-}
-
-fn access(file: Option<PathBuf>, token: Option<&str>) -> Result<Access, String> {
-    match (file, token.filter(|token| !token.is_empty())) {
-        (Some(_), Some(_)) => Err(format!("and a token by --token or {TOKEN}: which one?")),
-        (None, None) => Err(format!("missing, and so is {TOKEN}: nobody is let in without")),
-        (None, Some(token)) => Token::new(token).map(Access::Fixed),
-        (Some(file), None) => Access::of_file(file),
-    }
-}
-
-fn xtask(given: Option<PathBuf>) -> Result<PathBuf, String> {
-    const NAME: &str = "xtask";
-    if let Some(given) = given {
-        // It is started from wherever we are, and a bare name would be looked up on the PATH.
-        let path = std::path::absolute(&given).ok().filter(|path| path.is_file());
-        return path.ok_or_else(|| format!("`{}` is not a file", given.display()));
-    }
-    let beside = env::current_exe().ok().and_then(|own| own.parent().map(|dir| dir.join(NAME)));
-    let path = env::var_os("PATH").unwrap_or_default();
-    let listed = env::split_paths(&path).filter(|dir| dir.is_absolute()).map(|dir| dir.join(NAME));
-    let found = beside.into_iter().chain(listed).find(|path| Path::is_file(path));
-    found.ok_or_else(|| format!("missing: `{NAME}` is neither beside this program nor on the PATH"))
-}
-
-fn page_url(given: Option<String>) -> Result<Option<String>, String> {
-    let given = given.filter(|url| !url.is_empty());
-    let is_address = |url: &str| {
-        let uri = url.parse::<poem::http::Uri>();
-        uri.is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")))
-    };
-    match given {
-        Some(url) if !is_address(&url) => {
-            Err("this is not an address with http or https".to_owned())
-        }
-        given => Ok(given),
-    }
-}
-
-fn count(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(count @ 1..=1_000_000) => Ok(count),
-        _ => Err(format!("`{text}` is not a whole number from 1 to 1000000")),
-    }
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let (number, unit) = text.split_at(text.find(|c: char| !c.is_numeric()).unwrap_or(text.len()));
-    match (number.parse::<u32>(), unit) {
-        (Ok(number @ 1..), "ms") => Ok(Duration::from_millis(number.into())),
-        (Ok(number @ 1..=86_400), "s") => Ok(Duration::from_secs(number.into())),
-        (Ok(number @ 1..=1440), "m") => Ok(Duration::from_secs(u64::from(number) * 60)),
-        _ => Err(format!("`{text}` is not a time such as 500ms, 5s or 2m, up to a day")),
-    }
-}
+#[cfg(test)]
+mod tests;

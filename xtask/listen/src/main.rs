@@ -90,7 +90,3 @@ fn main() -> ExitCode {
 fn say(sentence: &str) {
     drop(writeln!(stderr(), "error: {sentence}"));
 }
-
-#[cfg(test)]
-#[path = "config_tests.rs"]
-mod config_tests;

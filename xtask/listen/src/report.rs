@@ -19,6 +19,16 @@ pub(crate) struct Report {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Id(String);
 
+impl Id {
+    fn of(body: &str) -> Self {
+        Self(
+            Sha256::digest(body)
+                .iter()
+                .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}")),
+        )
+    }
+}
+
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -94,9 +104,7 @@ impl Report {
             "argocd-release-deployed" => Kind::Deployed,
             _ => Kind::Other,
         };
-        let digest = Sha256::digest(body.as_bytes());
-        let id = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { id: Id(id), environment, kind, body })
+        Ok(Self { id: Id::of(&body), environment, kind, body })
     }
 
     /// The command that handles it, as the workflow of the same name runs it. It reads the report itself.

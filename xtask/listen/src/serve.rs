@@ -43,7 +43,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("{} cannot be listened on", config.listen))?;
     let listen = listener.local_addr()?;
-    let (metrics, accepted, paged) =
+    let (metrics, accepted, new_page) =
         (Arc::new(Metrics::new()), Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (stop, stopping) = watch::channel(false);
     let cut = Arc::new(AtomicBool::new(false));
@@ -60,7 +60,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             tries: config.tries,
             retry_after: config.retry_after,
             accepted: Arc::clone(&accepted),
-            paged: Arc::clone(&paged),
+            paged: Arc::clone(&new_page),
             stopping: stopping.clone(),
         }
         .work(),
@@ -71,7 +71,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             metrics: Arc::clone(&metrics),
             url: config.page_url,
             retry_after: config.retry_after,
-            paged,
+            paged: new_page,
             stopping: stopping.clone(),
         }
         .work(),

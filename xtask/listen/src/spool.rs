@@ -4,8 +4,10 @@
 //! `waiting/<digest>.json` is a report as it came, `pages/<digest>.md` what a human has yet to be told,
 //! `done/<digest>.<outcome>.json` what is over.
 
+mod files;
+
 use std::fs::TryLockError;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -13,6 +15,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context;
 use fs_err::File;
 
+use self::files::{list, write};
 use crate::report::{Id, Report};
 
 #[derive(Debug)]
@@ -65,7 +68,7 @@ impl Spool {
 
     fn recover(&self) -> anyhow::Result<()> {
         let mut found = Vec::new();
-        for file in files(&self.root.join("waiting"))? {
+        for file in list(&self.root.join("waiting"))? {
             let body = fs_err::read(&file)?;
             let report = Report::bare(&body).ok();
             let report = report.filter(|report| file == self.file(&report.id));
@@ -140,7 +143,7 @@ impl Spool {
 
     fn prune(&self) -> io::Result<()> {
         let age = |file: &PathBuf| fs_err::metadata(file).and_then(|data| data.modified()).ok();
-        let mut done = files(&self.root.join("done"))?;
+        let mut done = list(&self.root.join("done"))?;
         done.sort_by_cached_key(age);
         let many = done.len().saturating_sub(self.keep);
         done.iter().take(many).try_for_each(fs_err::remove_file)
@@ -153,7 +156,7 @@ impl Spool {
     }
 
     pub(crate) fn pages(&self) -> io::Result<Vec<PathBuf>> {
-        let mut pages = files(&self.root.join("pages"))?;
+        let mut pages = list(&self.root.join("pages"))?;
         pages.retain(|file| file.extension().is_some_and(|extension| extension == "md"));
         Ok(pages)
     }
@@ -176,22 +179,5 @@ impl Spool {
     }
 }
 
-/// Whole and for good, or not at all.
-fn write(path: &Path, content: &[u8], time: SystemTime) -> io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    let mut file = File::create(&temporary)?;
-    file.write_all(content)?;
-    file.file().set_modified(time)?;
-    file.sync_all()?;
-    fs_err::rename(&temporary, path)?;
-    // The name is the folder's.
-    File::open(path.parent().unwrap_or(path))?.sync_all()
-}
-
-fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    fs_err::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect()
-}
-
 #[cfg(test)]
-#[path = "spool_tests.rs"]
 mod tests;

@@ -70,11 +70,7 @@ impl Worker {
         let mut pause = self.retry_after;
         loop {
             match self.once(waiting, tries_left - 1).await? {
-                Ok(Next::Finish(outcome)) => {
-                    tracing::info!(report = id, environment, outcome = outcome.as_str(), "handled");
-                    return Ok(());
-                }
-                Ok(Next::Leave) => return Ok(()),
+                Ok(Next::Finish(_) | Next::Leave) => return Ok(()),
                 Ok(Next::TryAgain) => tries_left -= 1,
                 // Our own folder or program: no report is given up for that.
                 Err(error) => {
@@ -111,7 +107,6 @@ impl Worker {
     }
 
     fn finish(&self, report: &Report, outcome: Outcome, ended: &Ended) -> anyhow::Result<()> {
-        tracing::debug!(report = %report.id, stdout = ended.stdout, "said");
         if let Some(page) = outcome.page(report, ended) {
             tracing::error!(report = %report.id, environment = report.environment, page, "a human has to look");
             // Before the report leaves the queue, or a crash in between would lose it.
@@ -120,6 +115,9 @@ impl Worker {
         }
         self.spool.finish(&report.id, outcome.as_str())?;
         self.metrics.handled(outcome);
+        let (id, environment) = (&report.id, &report.environment);
+        let (outcome, said) = (outcome.as_str(), ended.stdout.trim());
+        tracing::info!(report = %id, environment, outcome, said, "handled");
         Ok(())
     }
 

@@ -15,7 +15,8 @@ use crate::tools::git;
 ///
 /// From the newest commit, whatever the work tree holds. It has git and no compiler, runs as nobody on a
 /// read-only root, and writes only below /clone: mount an empty volume there, set `XTASK_REMOTE` to the
-/// repository's address, and call it as you would call `cargo xtask`.
+/// repository's address, and call it as you would call `cargo xtask`. Beside it is `gitops-listen`, which
+/// takes Argo CD's reports and hands them to it.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Also push it there, and print the name with its digest

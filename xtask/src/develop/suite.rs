@@ -8,7 +8,7 @@ use crate::tools::cargo::{self, LIBTORCH_PACKAGES};
 use crate::tools::cosign;
 
 /// Packages that build without libtorch.
-const LIGHT_PACKAGES: [&str; 5] = ["contract", "gitops", "protocol", "xtask", "e2e"];
+const LIGHT_PACKAGES: [&str; 6] = ["contract", "gitops", "listen", "protocol", "xtask", "e2e"];
 
 pub(crate) struct Tier {
     pub(crate) name: &'static str,
@@ -78,8 +78,8 @@ pub(crate) fn checks(repo: &Repo) -> Vec<Tier> {
 }
 
 /// Unit tests of everything that needs no libtorch, and the loop on real repositories.
-pub(crate) fn light(repo: &Repo) -> [Tier; 2] {
-    let packages = packages(&LIGHT_PACKAGES[..4]);
+pub(crate) fn light(repo: &Repo) -> [Tier; 3] {
+    let packages = packages(&LIGHT_PACKAGES[..5]);
     [
         Tier {
             name: "light",
@@ -87,6 +87,14 @@ pub(crate) fn light(repo: &Repo) -> [Tier; 2] {
             commands: vec![cargo::cargo(repo).args(["test", "--quiet", "--locked"]).args(packages)],
         },
         Tier { name: "loop", needs: &[], commands: vec![e2e(repo, "loop")] },
+        Tier {
+            name: "listen",
+            needs: &[],
+            commands: vec![
+                cargo::cargo(repo).args(["build", "--quiet", "--locked", "--package", "listen"]),
+                e2e(repo, "listen"),
+            ],
+        },
     ]
 }
 
