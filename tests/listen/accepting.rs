@@ -100,6 +100,21 @@ fn every_report_that_argo_cd_sends_is_let_in_but_one_that_names_no_environment()
 }
 
 #[test]
+fn what_cannot_be_kept_is_not_accepted() {
+    let scratch = Scratch::new();
+    let receiver = Receiver::start(&scratch, &[]);
+    fs_err::remove_dir_all(scratch.path("spool")).unwrap();
+    is_problem(&receiver.post("/events", TOKEN, report().as_bytes()), 503, "unavailable");
+    let get = |path: &str| Http::default().get(&receiver.url(path)).unwrap();
+    is_problem(&get("/readyz"), 503, "unavailable");
+    assert_eq!(get("/healthz").status, 200, "starting it anew would not help");
+    fs_err::create_dir_all(scratch.path("spool/waiting")).unwrap();
+    assert_eq!(get("/readyz").status, 200);
+    // Sent again, as Argo CD does.
+    assert_eq!(receiver.post("/events", TOKEN, report().as_bytes()).status, 204);
+}
+
+#[test]
 fn half_a_request_holds_nobody_up() {
     let scratch = Scratch::new();
     let receiver = Receiver::start(&scratch, &[]);
@@ -133,7 +148,9 @@ fn it_does_not_start_without_a_token_and_says_all_that_is_wrong() {
     let scratch = Scratch::new();
     let ended = run(program(&scratch).env_remove("LISTEN_TOKEN").args(["--port", "http"]));
     assert_eq!(ended.code, Some(64));
-    for part in ["--token-file: missing", "--port: `http`", "hint: "] {
+    for part in
+        ["--token-file (LISTEN_TOKEN_FILE): missing", "--port (LISTEN_PORT): `http`", "hint: "]
+    {
         assert!(ended.stderr.contains(part), "{}", ended.stderr);
     }
 }

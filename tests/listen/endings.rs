@@ -6,7 +6,7 @@ use crate::receiver::{Receiver, door, lines, rollbacks, signal};
 use crate::scratch::{PASSED, Scratch, WRONG_MODEL, event, pin};
 
 /// Says its number, and goes on until somebody ends it.
-const HELD: &str = r#"echo $$ >> "$cd_to/held"; exec sleep 600"#;
+const HELD: &str = r#"echo $$ >> "$folder/held"; exec sleep 600"#;
 
 #[test]
 fn a_kill_between_acceptance_and_handling_loses_nothing() {
@@ -34,7 +34,7 @@ fn a_kill_between_acceptance_and_handling_loses_nothing() {
 fn a_polite_end_lets_finish_what_runs_and_keeps_the_rest() {
     let scratch = Scratch::new();
     let good = scratch.release("staging", &pin("1.0.0"));
-    let slow = "echo begin >> \"$cd_to/trace\"; sleep 1; exec \"$xtask\" \"$@\"";
+    let slow = "echo begin >> \"$folder/trace\"; sleep 1; exec \"$xtask\" \"$@\"";
     let mut receiver = Receiver::start(&scratch, &["--xtask", &door(&scratch, "door", slow)]);
     for _ in 0..3 {
         receiver.dispatch("deployed", &event("staging", &good, PASSED));
@@ -51,7 +51,7 @@ fn a_polite_end_lets_finish_what_runs_and_keeps_the_rest() {
 }
 
 /// Also of what the program has started.
-const NESTED: &str = r#"sleep 600 & echo $! >> "$cd_to/held"; wait"#;
+const NESTED: &str = r#"sleep 600 & echo $! >> "$folder/held"; wait"#;
 
 fn is_gone(pid: &str) -> bool {
     // Nobody waits for an orphan in a container without an init.

@@ -53,11 +53,11 @@ fn a_bare_report_and_one_without_the_long_address_are_the_same() {
 const TRACED: &str = r#"
 report="$(cat)"
 of() { printf '%s' "$report" | sed "s/.*\"$1\":\"\([^\"]*\)\".*/\1/"; }
-echo "begin $(of env) $(of finished_at)" >> "$cd_to/trace"
+echo "begin $(of env) $(of finished_at)" >> "$folder/trace"
 sleep 0.5
 printf '%s' "$report" | "$xtask" "$@"
 code=$?
-echo "end $(of env)" >> "$cd_to/trace"
+echo "end $(of env)" >> "$folder/trace"
 exit $code
 "#;
 

@@ -146,7 +146,7 @@ pub(crate) fn signal(pid: u32, name: &str) {
 pub(crate) fn door(scratch: &Scratch, name: &str, lines: &str) -> String {
     let (file, folder) = (scratch.path(name), scratch.path("").display().to_string());
     let xtask = repo::xtask();
-    let text = format!("#!/bin/sh\ncd_to='{folder}'\nxtask='{}'\n{lines}\n", xtask.display());
+    let text = format!("#!/bin/sh\nfolder='{folder}'\nxtask='{}'\n{lines}\n", xtask.display());
     fs_err::write(&file, text).unwrap();
     fs_err::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
     file.display().to_string()

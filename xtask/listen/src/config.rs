@@ -143,7 +143,9 @@ fn set(path: Option<PathBuf>) -> Option<PathBuf> {
 
 impl Mistakes {
     fn check<T>(&mut self, flag: &str, value: Result<T, String>) -> Option<T> {
-        value.map_err(|mistake| self.0.push(format!("--{flag}: {mistake}"))).ok()
+        let variable = format!("LISTEN_{}", flag.to_uppercase().replace('-', "_"));
+        let told = |mistake| self.0.push(format!("--{flag} ({variable}): {mistake}"));
+        value.map_err(told).ok()
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) struct Worker {
     pub(crate) stopping: watch::Receiver<bool>,
 }
 
+/// Environments that are worked on side by side; whoever bears the token may invent names.
+const MOST_AT_ONCE: usize = 8;
 /// However often something failed, it is tried again within this time.
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_mins(5);
 
@@ -42,7 +44,7 @@ impl Worker {
         let mut stopping = worker.stopping.clone();
         while !worker.is_stopping() {
             for waiting in worker.spool.waiting() {
-                if busy.insert(waiting.environment.clone()) {
+                if busy.len() < MOST_AT_ONCE && busy.insert(waiting.environment.clone()) {
                     let worker = Arc::clone(&worker);
                     running.spawn(async move {
                         worker.handle(&waiting).await.map(|()| waiting.environment.clone())

@@ -28,7 +28,11 @@ fn only_loopback_is_listened_on_unless_said_otherwise() {
 #[test]
 fn it_does_not_start_without_a_token() {
     let without = [&NEEDED[..2], &NEEDED[4..]].concat();
-    assert!(told(&without).contains("--token-file: missing"), "{}", told(&without));
+    assert!(
+        told(&without).contains("--token-file (LISTEN_TOKEN_FILE): missing"),
+        "{}",
+        told(&without)
+    );
     for (more, part) in [
         (["--token", ""], "nobody is let in without"),
         (["--token", "short"], "16 or more visible"),
@@ -81,7 +85,7 @@ fn all_mistakes_are_told_together() {
         "keep",
         "log",
     ] {
-        assert!(told.contains(&format!("\n  --{flag}: ")), "`{flag}` missing in:\n{told}");
+        assert!(told.contains(&format!("\n  --{flag} (LISTEN_")), "`{flag}` missing in:\n{told}");
     }
     assert!(told.contains("hint: "));
 }
