@@ -31,6 +31,7 @@ use crate::tools::kubectl::Kubectl;
 use crate::tools::{engine, kustomize};
 
 #[derive(clap::Args)]
+#[group(id = "on-a-cluster")]
 pub(super) struct Args {
     /// Play on a cluster with Argo CD instead: in namespaces of its own, gone afterwards
     #[arg(long, requires = "image")]

@@ -89,11 +89,9 @@ impl Company {
     /// shipped notifications, sent there.
     pub(super) fn listen(&self, clone: &Repo, repository: &str) -> anyhow::Result<()> {
         let token = token()?;
-        let mut settings = vec![format!("XTASK_REMOTE=git://{}/main.git", self.address("git")?)];
+        let remote = format!("remote=git://{}/main.git", self.address("git")?);
         let host = repository.split('/').next().unwrap_or_default();
-        if let Some(inside) = self.registry_for_pods(host) {
-            settings.push(format!("{MIRRORS}={host}=http://{inside}"));
-        }
+        let mirrors = self.registry_for_pods(host).map(|inside| format!("{host}=http://{inside}"));
         let overlay = json!({
             "namespace": self.name,
             "resources": ["../argocd/listen"],
@@ -103,8 +101,11 @@ impl Company {
                 "newTag": self.handler.tag(),
                 "digest": self.handler.digest().to_string(),
             }],
-            "configMapGenerator": [{ "name": LISTEN, "behavior": "merge", "literals": settings }],
-            "secretGenerator": [{ "name": LISTEN, "literals": [format!("token={token}")] }],
+            "secretGenerator": [
+                { "name": LISTEN, "literals": [remote] },
+                { "name": notifications::SECRET, "literals": [format!("gitops-token={token}")] },
+            ],
+            "patches": self.adaptations(&mirrors.unwrap_or_default()),
         });
         let folder = clone.path("demo");
         fs::create_dir_all(&folder)?;
@@ -113,9 +114,41 @@ impl Company {
         fs::remove_dir_all(&folder)?;
         self.kubectl.apply(&manifests, Conflicts::Refuse)?;
         self.await_rollout(LISTEN)?;
-        let url = format!("http://{}", self.address(LISTEN)?);
+        let url = format!("http://{}:8080", self.address(LISTEN)?);
         let settings = notifications::manifests(clone, &self.name, &url, &token)?;
         self.kubectl.apply_as(&self.name, &settings, Conflicts::Refuse)
+    }
+
+    /// A demo's reports need not outlive their node, and come from another namespace.
+    fn adaptations(&self, mirrors: &str) -> Value {
+        let patch = |kind: &str, spec: Value| {
+            let metadata = json!({ "name": LISTEN });
+            let version = match kind {
+                "Deployment" => "apps/v1",
+                "NetworkPolicy" => "networking.k8s.io/v1",
+                _ => "v1",
+            };
+            let mut patch = json!({ "apiVersion": version, "kind": kind, "metadata": metadata });
+            match spec {
+                Value::Null => patch["$patch"] = json!("delete"),
+                spec => patch["spec"] = spec,
+            }
+            json!({ "patch": patch.to_string() })
+        };
+        let container = json!({
+            "name": "listen",
+            "env": [{ "name": MIRRORS, "value": mirrors }],
+        });
+        let spool = json!({ "name": "spool", "emptyDir": {}, "persistentVolumeClaim": null });
+        let pod = json!({ "containers": [container], "volumes": [spool] });
+        let argo_cd = json!({ "kubernetes.io/metadata.name": "argocd" });
+        let from = json!([{ "namespaceSelector": { "matchLabels": argo_cd } }]);
+        let ports = json!([{ "port": "http" }]);
+        json!([
+            patch("Deployment", json!({ "template": { "spec": pod } })),
+            patch("NetworkPolicy", json!({ "ingress": [{ "from": from, "ports": ports }] })),
+            patch("PersistentVolumeClaim", Value::Null),
+        ])
     }
 
     /// Clusters on one machine have a registry that nodes know as `localhost`, and pods by another name; such

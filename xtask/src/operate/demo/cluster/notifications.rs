@@ -11,7 +11,7 @@ use crate::repo::Repo;
 /// What the shipped settings call the receiver.
 const SERVICE: &str = "gitops";
 const CONFIG_MAP: &str = "argocd-notifications-cm";
-const SECRET: &str = "argocd-notifications-secret";
+pub(super) const SECRET: &str = "argocd-notifications-secret";
 
 /// The clone's Applications send under the demo's name.
 pub(super) fn subscribe(clone: &Repo, name: &str) -> anyhow::Result<()> {
