@@ -80,7 +80,7 @@ impl<'a> Runner<'a> {
     pub(crate) fn new(scratch: &'a Scratch) -> Self {
         let bin = scratch.path("bin");
         for folder in [&bin, &scratch.path("issues"), &scratch.path("temp")] {
-            fs_err::create_dir(folder).unwrap();
+            fs_err::create_dir_all(folder).unwrap();
         }
         for (name, text) in [("cargo", CARGO), ("gh", GH), ("docker", DOCKER)] {
             fs_err::write(bin.join(name), text).unwrap();

@@ -28,6 +28,8 @@ pub(crate) enum Requirement {
     /// Docker, with the images that ours are built from.
     Engine,
     Registry,
+    /// Its client alone: no cluster is asked.
+    Kubectl,
     Promtool,
     /// Alertmanager, and the Prometheus that tells it.
     Alertmanager,
@@ -68,6 +70,7 @@ impl Requirement {
             | Self::CargoDeny
             | Self::Browser
             | Self::PythonTorch
+            | Self::Kubectl
             | Self::Registry => {}
         }
         if self.is_there(repo) {
@@ -97,6 +100,7 @@ impl Requirement {
             Self::Engine => "Docker",
             Self::Registry => "docker-registry",
             Self::Cosign => "cosign",
+            Self::Kubectl => "kubectl",
             Self::Promtool => "promtool",
             Self::Alertmanager => "Prometheus with Alertmanager",
         }
@@ -114,6 +118,9 @@ impl Requirement {
                 .succeeds(),
             Self::Registry => Cmd::new("docker-registry", repo.root()).arg("--version").succeeds(),
             Self::Promtool => Cmd::new("promtool", repo.root()).arg("--version").succeeds(),
+            Self::Kubectl => {
+                Cmd::new("kubectl", repo.root()).args(["version", "--client"]).succeeds()
+            }
             Self::Alertmanager => {
                 let runs = |program| Cmd::new(program, repo.root()).arg("--version").succeeds();
                 runs("prometheus") && runs("prometheus-alertmanager")
@@ -137,6 +144,7 @@ impl Requirement {
             Self::Browser => debian(repo, &BROWSER_PACKAGES),
             Self::Registry => debian(repo, &REGISTRY_PACKAGES),
             Self::Promtool => debian(repo, &["prometheus"]),
+            Self::Kubectl => debian(repo, &["kubernetes-client"]),
             Self::Alertmanager => debian(repo, &ALERTING_PACKAGES),
             Self::Workflows => debian(repo, &["shellcheck"]),
             Self::PythonTorch => {

@@ -77,8 +77,8 @@ pub(crate) fn checks(repo: &Repo) -> Vec<Tier> {
     ]
 }
 
-/// Unit tests of everything that needs no libtorch, and the loop on real repositories.
-pub(crate) fn light(repo: &Repo) -> [Tier; 2] {
+/// Unit tests of everything that needs no libtorch, the loop on real repositories, and the documents' commands.
+pub(crate) fn light(repo: &Repo) -> [Tier; 3] {
     let packages = packages(&LIGHT_PACKAGES[..4]);
     [
         Tier {
@@ -87,6 +87,11 @@ pub(crate) fn light(repo: &Repo) -> [Tier; 2] {
             commands: vec![cargo::cargo(repo).args(["test", "--quiet", "--locked"]).args(packages)],
         },
         Tier { name: "loop", needs: &[], commands: vec![e2e(repo, "loop")] },
+        Tier {
+            name: "documents",
+            needs: &[Requirement::Kubernetes, Requirement::Kubectl, Requirement::Cosign],
+            commands: vec![e2e(repo, "docs")],
+        },
     ]
 }
 
