@@ -121,7 +121,7 @@ impl<'a> Runner<'a> {
             context: json!({
                 "inputs": inputs,
                 "github": { "token": "a-token" },
-                "runner": { "os": "Linux" },
+                "runner": { "os": "Linux", "temp": self.scratch.path("temp").display().to_string() },
                 "vars": { "GITOPS_CLIENT_ID": "a-client" },
                 "secrets": { "GITOPS_PRIVATE_KEY": "a-key" },
                 "env": file["env"],

@@ -9,7 +9,7 @@ use crate::process::Cmd;
 use crate::repo::{Repo, read_task};
 use crate::report::step;
 use crate::tools::pinned::GoTool;
-use crate::tools::{cargo, cosign, engine, kubeconform, kustomize};
+use crate::tools::{cargo_deny, cosign, engine, kubeconform, kustomize, syft};
 use crate::train::data;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,10 +34,9 @@ pub(crate) enum Requirement {
     /// Alertmanager, and the Prometheus that tells it.
     Alertmanager,
     Cosign,
+    Syft,
 }
 
-/// Pinned, so that a new release cannot turn main red.
-const CARGO_DENY: &str = "cargo-deny@0.20.2";
 const BROWSER_PACKAGES: [&str; 2] = ["chromium", "chromium-driver"];
 const REGISTRY_PACKAGES: [&str; 1] = ["docker-registry"];
 const ALERTING_PACKAGES: [&str; 2] = ["prometheus", "prometheus-alertmanager"];
@@ -64,6 +63,7 @@ impl Requirement {
             Self::Engine => return engine_with_bases(repo),
             Self::ArgoCd => return argocd(repo),
             Self::Cosign => return cosign::provide(),
+            Self::Syft => return syft::provide(),
             Self::Workflows => ACTIONLINT.provide().map(drop)?,
             Self::Promtool
             | Self::Alertmanager
@@ -89,7 +89,7 @@ impl Requirement {
 
     fn name(self) -> &'static str {
         match self {
-            Self::CargoDeny => CARGO_DENY,
+            Self::CargoDeny => cargo_deny::CARGO_DENY,
             Self::Libtorch => "libtorch",
             Self::Data => "the training data",
             Self::Browser => "Chromium with its driver",
@@ -100,6 +100,7 @@ impl Requirement {
             Self::Engine => "Docker",
             Self::Registry => "docker-registry",
             Self::Cosign => "cosign",
+            Self::Syft => "syft",
             Self::Kubectl => "kubectl",
             Self::Promtool => "promtool",
             Self::Alertmanager => "Prometheus with Alertmanager",
@@ -108,7 +109,7 @@ impl Requirement {
 
     fn is_there(self, repo: &Repo) -> bool {
         match self {
-            Self::CargoDeny => Self::cargo_deny(repo).arg("--version").succeeds(),
+            Self::CargoDeny => cargo_deny::is_there(repo),
             Self::Browser => {
                 let runs = |program| Cmd::new(program, repo.root()).arg("--version").succeeds();
                 runs("chromium") && runs("chromedriver")
@@ -131,16 +132,14 @@ impl Requirement {
             | Self::Kubernetes
             | Self::ArgoCd
             | Self::Engine
-            | Self::Cosign => true,
+            | Self::Cosign
+            | Self::Syft => true,
         }
     }
 
     fn install(self, repo: &Repo) -> anyhow::Result<()> {
         match self {
-            Self::CargoDeny => cargo::cargo(repo)
-                .args(["install", "--quiet", "--locked", CARGO_DENY, "--root"])
-                .arg(tools_folder())
-                .run(),
+            Self::CargoDeny => cargo_deny::install(repo),
             Self::Browser => debian(repo, &BROWSER_PACKAGES),
             Self::Registry => debian(repo, &REGISTRY_PACKAGES),
             Self::Promtool => debian(repo, &["prometheus"]),
@@ -162,12 +161,9 @@ impl Requirement {
             | Self::Kubernetes
             | Self::ArgoCd
             | Self::Engine
-            | Self::Cosign => Ok(()),
+            | Self::Cosign
+            | Self::Syft => Ok(()),
         }
-    }
-
-    pub(crate) fn cargo_deny(repo: &Repo) -> Cmd {
-        Cmd::new(tools_folder().join("bin/cargo-deny"), repo.root())
     }
 
     pub(crate) fn actionlint(repo: &Repo) -> Cmd {
@@ -212,10 +208,6 @@ fn engine_with_bases(repo: &Repo) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-fn tools_folder() -> PathBuf {
-    cache("tools")
 }
 
 /// Where no cache folder is known, nothing is found there and the installation says why.
