@@ -1,4 +1,4 @@
-//! The commands of the documents: lines of ```sh blocks, and what stands in backticks and begins with a program.
+//! The commands of the documents: lines of blocks marked `sh`, and what stands in backticks and begins with a program.
 
 use std::path::Path;
 

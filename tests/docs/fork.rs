@@ -68,15 +68,15 @@ impl Fork {
         self.ask_github(place, &typed);
     }
 
-    /// Fails unless the program reads all of it, where there is one that can be asked.
-    pub(crate) fn understands(&self, text: &str) {
-        if let Some(ended) = self.help(text) {
-            assert_eq!(ended.code, Some(0), "`{text}`: {}", ended.stderr);
-        }
+    /// Fails unless the program reads all of it. Whether there was one to be asked.
+    pub(crate) fn understands(&self, text: &str) -> bool {
         let root = repo::root();
         for path in text.split(' ').filter(|word| word.starts_with("argocd/")) {
             assert!(root.join(path).exists(), "`{text}`: {path} is not there");
         }
+        let Some(ended) = self.help(text) else { return false };
+        assert_eq!(ended.code, Some(0), "`{text}`: {}", ended.stderr);
+        true
     }
 
     /// None where the program cannot be asked here.
@@ -85,7 +85,6 @@ impl Fork {
         let program = program.split(' ').next().unwrap_or_default();
         let there = run(&mut self.shell(&["programs"], &format!("command -v {program}")));
         if there.code != Some(0) {
-            eprintln!("`{text}`: not asked, {program} is not here");
             return None;
         }
         Some(run(&mut self.shell(&["programs"], &format!("{} --help", self.filled(text)))))
