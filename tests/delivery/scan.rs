@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use contract::digest::Digest;
 use e2e::process::{Ended, command, run, xtask};
+use e2e::registry::Registry;
 use gitops::image_reference::ImageReference;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -60,9 +61,7 @@ impl World {
     /// An image of the program at a commit, beside another one in the same folder.
     fn add(&self, revision: &str, version: &str) -> ImageReference {
         let layer = self.add_blob("layer.v1.tar", &self.layer());
-        let labels = json!({ "org.opencontainers.image.revision": revision,
-            "org.opencontainers.image.version": version, "mnist-api.model.version": MODEL,
-            "mnist-api.model.digest": Digest::of(b"model").to_string() });
+        let labels = labels(revision, version);
         let config = json!({ "architecture": "amd64", "os": "linux", "config": { "Labels": labels },
             "rootfs": { "type": "layers", "diff_ids": [layer["digest"]] } });
         let config = self.add_blob("config.v1+json", config.to_string().as_bytes());
@@ -78,6 +77,12 @@ impl World {
 
     /// Of the program that this checkout builds.
     fn ours(&self) -> ImageReference {
+        let (revision, version) = self.checkout();
+        self.add(&revision, &version)
+    }
+
+    /// Revision and version of what this checkout builds, which a refusal tells.
+    fn checkout(&self) -> (String, String) {
         let strange = self.scan(&self.add("unknown", "0.0.0"), &["--offline"]);
         says(&strange, 3, &["the image holds 0.0.0, and the checkout 0.1.0-", "hint: git switch"]);
         assert!(!self.path("sbom.json").exists());
@@ -86,17 +91,29 @@ impl World {
         let commit = version.split('-').nth(1).unwrap();
         let mut git = command("git", &e2e::repo::root());
         let revision = run(git.args(["rev-parse", commit])).success().stdout;
-        self.add(revision.trim_end(), version)
+        (revision.trim_end().to_owned(), version.to_owned())
     }
 
     fn scan(&self, image: &ImageReference, args: &[&str]) -> Ended {
+        let images = self.path("images").display().to_string();
+        self.scan_in_registry(image, &[&["--layout", &images], args].concat())
+    }
+
+    fn scan_in_registry(&self, image: &ImageReference, args: &[&str]) -> Ended {
         let mut scan = xtask(&self.path("home"));
-        scan.args(["image", "scan", &image.to_string(), "--layout"]).arg(self.path("images"));
+        scan.args(["image", "scan", &image.to_string()]).args(args);
         // Port 9 of this machine is `discard`, where nothing listens.
         scan.env("HTTPS_PROXY", "http://127.0.0.1:9").env("https_proxy", "http://127.0.0.1:9");
-        scan.env("CI", "false").arg("--output").arg(self.path("sbom.json")).args(args);
-        run(&mut scan)
+        scan.env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
+        scan.env("CI", "false").env("DOCKER_CONFIG", self.path(""));
+        run(scan.arg("--output").arg(self.path("sbom.json")))
     }
+}
+
+fn labels(revision: &str, version: &str) -> Value {
+    json!({ "org.opencontainers.image.revision": revision,
+        "org.opencontainers.image.version": version, "mnist-api.model.version": MODEL,
+        "mnist-api.model.digest": Digest::of(b"model").to_string() })
 }
 
 #[test]
@@ -139,6 +156,23 @@ fn the_bill_has_what_syft_finds_and_what_it_cannot_see() {
         .map(|one| text(&one["relatedSpdxElement"]))
         .collect();
     assert!(ids.is_subset(&within), "{:?}", ids.difference(&within).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_image_in_a_registry_is_read_by_its_digest_wherever_its_tag_went() {
+    let (world, registry) = (World::new(), Registry::start());
+    let (revision, version) = world.checkout();
+    let digest = registry.push_image("o/api", "1", &labels(&revision, &version), &[world.layer()]);
+    registry.push("o/api", "1");
+    let image = ImageReference::new(&registry.repository("o/api"), "1", digest).unwrap();
+    says(&world.scan_in_registry(&image, &["--offline"]), 0, &["it has ", " deb"]);
+    let bill = fs_err::read_to_string(world.path("sbom.json")).unwrap();
+    assert!(bill.contains("pkg:cargo/poem@") && bill.contains("libc6"));
+
+    let gone = ImageReference::new(image.repository(), "1", Digest::of(b"another")).unwrap();
+    says(&world.scan_in_registry(&gone, &["--offline"]), 3, &["is not there"]);
+    drop(registry);
+    says(&world.scan_in_registry(&image, &["--offline"]), 75, &["cannot be looked at", "hint: "]);
 }
 
 #[test]

@@ -139,7 +139,7 @@ pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
         },
         Tier {
             name: "bill",
-            needs: &[Requirement::Syft, Requirement::CargoDeny],
+            needs: &[Requirement::Syft, Requirement::CargoDeny, Registry],
             commands: vec![e2e(repo, "delivery").args(["--", "scan::"])],
         },
         Tier {
