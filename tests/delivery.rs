@@ -13,6 +13,8 @@ mod image;
 mod manifests;
 #[path = "delivery/released_image.rs"]
 mod released_image;
+#[path = "delivery/scan.rs"]
+mod scan;
 #[path = "loop/scratch.rs"]
 #[allow(dead_code, reason = "shared with the loop's tests, which need more of it")]
 mod scratch;

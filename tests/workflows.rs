@@ -114,15 +114,26 @@ fn release_trains_a_model_and_pins_it_and_attests_what_is_pinned() {
             ("train", format!("--recipe quick --mirror {mirror}")),
             ("release", format!("{main} --layout {} --allow-dirty", path("images"))),
             ("history", main),
+            // Advisories come from the network.
+            ("image", format!("--layout {} --offline", path("images"))),
         ],
     );
     let ended = runner.run("release", &[("environment", "staging"), ("model", "")]);
     ended.succeeds();
     ended.has(&["docker login ghcr.io --username a-person --password-stdin"]);
     let pinned = Pin::from_yaml(&scratch.on_main(&environment("staging").pin_file())).unwrap();
-    let (_, attested) = ended.used.last().unwrap();
-    assert_eq!(attested["subject-name"], pinned.image.repository());
-    assert_eq!(attested["subject-digest"], pinned.image.digest().to_string());
+    let attested = |action: &str| {
+        let used = ended.used.iter().find(|(name, _)| name == action);
+        let (_, with) = used.unwrap_or_else(|| panic!("{action} was not used"));
+        assert_eq!(with["subject-name"], pinned.image.repository());
+        assert_eq!(with["subject-digest"], pinned.image.digest().to_string());
+        with
+    };
+    attested("actions/attest-build-provenance");
+    let list = attested("actions/attest-sbom")["sbom-path"].as_str().unwrap();
+    let list: Value = serde_json::from_slice(&fs_err::read(list).unwrap()).unwrap();
+    assert_eq!(list["spdxVersion"], "SPDX-2.3");
+    ended.has(&[&format!("xtask image scan {}", pinned.image)]);
     assert!(scratch.titles()[0].starts_with("release(staging): unreleased -> "));
 }
 

@@ -5,7 +5,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use contract::digest::Digest;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::http::Http;
 use crate::process::command;
@@ -104,28 +104,49 @@ impl Registry {
     /// An image without files, named after a version, as whoever may push puts it there.
     #[track_caller]
     pub fn push(&self, repository: &str, version: &str) -> Digest {
-        let config = json!({ "architecture": "amd64", "os": "linux",
-            "config": { "Labels": { "version": version } },
-            "rootfs": { "type": "layers", "diff_ids": [] } });
-        let config = config.to_string();
+        self.push_image(repository, version, &json!({ "version": version }), &[])
+    }
+
+    /// One with these labels, and these archives as its layers.
+    #[track_caller]
+    pub fn push_image(
+        &self,
+        repository: &str,
+        tag: &str,
+        labels: &Value,
+        layers: &[Vec<u8>],
+    ) -> Digest {
+        let kind = |name: &str| format!("application/vnd.oci.image.{name}");
+        let layers: Vec<Value> = layers
+            .iter()
+            .map(|layer| self.put_blob(repository, &kind("layer.v1.tar"), layer))
+            .collect();
+        let diff_ids: Vec<_> = layers.iter().map(|layer| layer["digest"].clone()).collect();
+        let config = json!({ "architecture": "amd64", "os": "linux", "config": { "Labels": labels },
+            "rootfs": { "type": "layers", "diff_ids": diff_ids } });
+        let config =
+            self.put_blob(repository, &kind("config.v1+json"), config.to_string().as_bytes());
+        let manifest = json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config,
+            "layers": layers });
+        let manifest = manifest.to_string();
+        let place = self.url(&format!("/v2/{repository}/manifests/{tag}"));
+        let sent = Http::default().put(&place, MANIFEST, manifest.as_bytes());
+        assert_eq!(sent.expect("the registry answers").status, 201);
+        Digest::of(manifest.as_bytes())
+    }
+
+    /// What a manifest says of it.
+    #[track_caller]
+    fn put_blob(&self, repository: &str, media_type: &str, bytes: &[u8]) -> Value {
         let http = Http::default();
         let upload = http.post(&self.url(&format!("/v2/{repository}/blobs/uploads/")), BLOB, b"");
         let upload = upload.expect("the registry answers");
         let place = upload.header("location").expect("an upload has a place");
         let separator = if place.contains('?') { '&' } else { '?' };
-        let digest = Digest::of(config.as_bytes());
-        let sent = http.put(&format!("{place}{separator}digest={digest}"), BLOB, config.as_bytes());
+        let digest = Digest::of(bytes);
+        let sent = http.put(&format!("{place}{separator}digest={digest}"), BLOB, bytes);
         assert_eq!(sent.expect("the registry answers").status, 201);
-
-        let described = json!({ "mediaType": "application/vnd.oci.image.config.v1+json",
-            "digest": digest.to_string(), "size": config.len() });
-        let manifest =
-            json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": described, "layers": [] });
-        let manifest = manifest.to_string();
-        let place = self.url(&format!("/v2/{repository}/manifests/{version}"));
-        let sent = http.put(&place, MANIFEST, manifest.as_bytes());
-        assert_eq!(sent.expect("the registry answers").status, 201);
-        Digest::of(manifest.as_bytes())
+        json!({ "mediaType": media_type, "digest": digest.to_string(), "size": bytes.len() })
     }
 
     /// Bytes of everything that was ever pushed.

@@ -80,7 +80,7 @@ impl<'a> Runner<'a> {
     pub(crate) fn new(scratch: &'a Scratch) -> Self {
         let bin = scratch.path("bin");
         for folder in [&bin, &scratch.path("issues"), &scratch.path("temp")] {
-            fs_err::create_dir(folder).unwrap();
+            fs_err::create_dir_all(folder).unwrap();
         }
         for (name, text) in [("cargo", CARGO), ("gh", GH), ("docker", DOCKER)] {
             fs_err::write(bin.join(name), text).unwrap();
@@ -121,7 +121,7 @@ impl<'a> Runner<'a> {
             context: json!({
                 "inputs": inputs,
                 "github": { "token": "a-token" },
-                "runner": { "os": "Linux" },
+                "runner": { "os": "Linux", "temp": self.scratch.path("temp").display().to_string() },
                 "vars": { "GITOPS_CLIENT_ID": "a-client" },
                 "secrets": { "GITOPS_PRIVATE_KEY": "a-key" },
                 "env": file["env"],

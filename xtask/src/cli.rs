@@ -51,7 +51,7 @@ Train and look:
 
 Deliver:
   gate        Judge whether a model may ship
-  image       Build the service's image, and prove that it answers
+  image       Build the service's image, prove that it answers, and say what is in it
   manifests   Render and check what the environments run
   release     Let an environment run a model: gate, image, smoke test, one commit
   promote     Let one environment run what another one has verified

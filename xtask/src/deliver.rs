@@ -18,6 +18,8 @@ pub(crate) mod promote;
 pub(crate) mod release;
 pub(crate) mod remote;
 pub(crate) mod rollback;
+mod sbom;
+mod scan;
 pub(crate) mod status;
 pub(crate) mod store;
 pub(crate) mod watch;

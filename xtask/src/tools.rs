@@ -1,6 +1,7 @@
 //! External programs, one module each: their arguments, and what their answers mean.
 
 pub(crate) mod cargo;
+pub(crate) mod cargo_deny;
 pub(crate) mod cosign;
 pub(crate) mod engine;
 pub(crate) mod git;
@@ -11,3 +12,4 @@ pub(crate) mod oci;
 pub(crate) mod pinned;
 pub(crate) mod pip;
 pub(crate) mod registry;
+pub(crate) mod syft;

@@ -16,7 +16,7 @@ use crate::tools::oci::{self, File, Image, Layer, Settings, Source};
 pub(crate) const APP_VERSION_LABEL: &str = "org.opencontainers.image.version";
 pub(crate) const REVISION_LABEL: &str = "org.opencontainers.image.revision";
 const BASE_LABEL: &str = "org.opencontainers.image.base.name";
-const MODEL_VERSION_LABEL: &str = "mnist-api.model.version";
+pub(crate) const MODEL_VERSION_LABEL: &str = "mnist-api.model.version";
 pub(crate) const MODEL_DIGEST_LABEL: &str = "mnist-api.model.digest";
 
 /// Where an artifact lies in either image.

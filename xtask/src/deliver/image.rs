@@ -17,17 +17,19 @@ use crate::deliver::content::Content;
 use crate::deliver::gitops_image;
 use crate::deliver::models::repository_of_models;
 use crate::deliver::program::Program;
+use crate::deliver::scan;
 use crate::deliver::store::Store;
 use crate::reconciler::Node;
 use crate::repo::Repo;
 use crate::report::{Exit, WithHint, data, step};
 use crate::tools::engine::{self, Build, Container, Files};
 
-/// Build the service's image, and prove that it answers
+/// Build the service's image, prove that it answers, and say what is in it
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     Build(BuildArgs),
     Smoke(SmokeArgs),
+    Scan(scan::Args),
     Gitops(gitops_image::Args),
 }
 
@@ -36,6 +38,7 @@ impl Command {
         match self {
             Self::Build(args) => args.run(repo),
             Self::Smoke(args) => args.run(repo),
+            Self::Scan(args) => args.run(repo),
             Self::Gitops(args) => args.run(repo),
         }
     }

@@ -26,7 +26,7 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    fn open(&self) -> anyhow::Result<Option<Layout>> {
+    pub(crate) fn open(&self) -> anyhow::Result<Option<Layout>> {
         self.layout.as_ref().map(|folder| Layout::open(folder)).transpose()
     }
 

@@ -10,7 +10,7 @@ use crate::repo::{Repo, read_task};
 use crate::report::{WithHint, step};
 use crate::tools::kubectl::Kubectl;
 use crate::tools::pinned::GoTool;
-use crate::tools::{cargo, cosign, engine, kubeconform, kustomize};
+use crate::tools::{cargo_deny, cosign, engine, kubeconform, kustomize, syft};
 use crate::train::data;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,16 +29,17 @@ pub(crate) enum Requirement {
     /// Docker, with the images that ours are built from.
     Engine,
     Registry,
+    /// Its client alone: no cluster is asked.
+    Kubectl,
     Promtool,
     /// Alertmanager, and the Prometheus that tells it.
     Alertmanager,
     Cosign,
     /// One that answers, with Argo CD in it.
     Cluster,
+    Syft,
 }
 
-/// Pinned, so that a new release cannot turn main red.
-const CARGO_DENY: &str = "cargo-deny@0.20.2";
 const BROWSER_PACKAGES: [&str; 2] = ["chromium", "chromium-driver"];
 const REGISTRY_PACKAGES: [&str; 1] = ["docker-registry"];
 const ALERTING_PACKAGES: [&str; 2] = ["prometheus", "prometheus-alertmanager"];
@@ -66,12 +67,14 @@ impl Requirement {
             Self::ArgoCd => return argocd(repo),
             Self::Cosign => return cosign::provide(),
             Self::Cluster => return cluster(repo),
+            Self::Syft => return syft::provide(),
             Self::Workflows => ACTIONLINT.provide().map(drop)?,
             Self::Promtool
             | Self::Alertmanager
             | Self::CargoDeny
             | Self::Browser
             | Self::PythonTorch
+            | Self::Kubectl
             | Self::Registry => {}
         }
         if self.is_there(repo) {
@@ -90,7 +93,7 @@ impl Requirement {
 
     fn name(self) -> &'static str {
         match self {
-            Self::CargoDeny => CARGO_DENY,
+            Self::CargoDeny => cargo_deny::CARGO_DENY,
             Self::Libtorch => "libtorch",
             Self::Data => "the training data",
             Self::Browser => "Chromium with its driver",
@@ -102,6 +105,8 @@ impl Requirement {
             Self::Registry => "docker-registry",
             Self::Cosign => "cosign",
             Self::Cluster => "a cluster",
+            Self::Syft => "syft",
+            Self::Kubectl => "kubectl",
             Self::Promtool => "promtool",
             Self::Alertmanager => "Prometheus with Alertmanager",
         }
@@ -109,7 +114,7 @@ impl Requirement {
 
     fn is_there(self, repo: &Repo) -> bool {
         match self {
-            Self::CargoDeny => Self::cargo_deny(repo).arg("--version").succeeds(),
+            Self::CargoDeny => cargo_deny::is_there(repo),
             Self::Browser => {
                 let runs = |program| Cmd::new(program, repo.root()).arg("--version").succeeds();
                 runs("chromium") && runs("chromedriver")
@@ -119,6 +124,9 @@ impl Requirement {
                 .succeeds(),
             Self::Registry => Cmd::new("docker-registry", repo.root()).arg("--version").succeeds(),
             Self::Promtool => Cmd::new("promtool", repo.root()).arg("--version").succeeds(),
+            Self::Kubectl => {
+                Cmd::new("kubectl", repo.root()).args(["version", "--client"]).succeeds()
+            }
             Self::Alertmanager => {
                 let runs = |program| Cmd::new(program, repo.root()).arg("--version").succeeds();
                 runs("prometheus") && runs("prometheus-alertmanager")
@@ -130,19 +138,18 @@ impl Requirement {
             | Self::ArgoCd
             | Self::Engine
             | Self::Cosign
+            | Self::Syft
             | Self::Cluster => true,
         }
     }
 
     fn install(self, repo: &Repo) -> anyhow::Result<()> {
         match self {
-            Self::CargoDeny => cargo::cargo(repo)
-                .args(["install", "--quiet", "--locked", CARGO_DENY, "--root"])
-                .arg(tools_folder())
-                .run(),
+            Self::CargoDeny => cargo_deny::install(repo),
             Self::Browser => debian(repo, &BROWSER_PACKAGES),
             Self::Registry => debian(repo, &REGISTRY_PACKAGES),
             Self::Promtool => debian(repo, &["prometheus"]),
+            Self::Kubectl => debian(repo, &["kubernetes-client"]),
             Self::Alertmanager => debian(repo, &ALERTING_PACKAGES),
             Self::Workflows => debian(repo, &["shellcheck"]),
             Self::PythonTorch => {
@@ -161,12 +168,9 @@ impl Requirement {
             | Self::ArgoCd
             | Self::Engine
             | Self::Cosign
+            | Self::Syft
             | Self::Cluster => Ok(()),
         }
-    }
-
-    pub(crate) fn cargo_deny(repo: &Repo) -> Cmd {
-        Cmd::new(tools_folder().join("bin/cargo-deny"), repo.root())
     }
 
     pub(crate) fn actionlint(repo: &Repo) -> Cmd {
@@ -219,10 +223,6 @@ fn engine_with_bases(repo: &Repo) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-fn tools_folder() -> PathBuf {
-    cache("tools")
 }
 
 /// Where no cache folder is known, nothing is found there and the installation says why.

@@ -5,7 +5,7 @@ use crate::develop::requirement::Requirement;
 use crate::process::Cmd;
 use crate::repo::Repo;
 use crate::tools::cargo::{self, LIBTORCH_PACKAGES};
-use crate::tools::cosign;
+use crate::tools::{cargo_deny, cosign};
 
 /// Packages that build without libtorch.
 const LIGHT_PACKAGES: [&str; 6] = ["contract", "gitops", "listen", "protocol", "xtask", "e2e"];
@@ -38,18 +38,8 @@ pub(crate) fn checks(repo: &Repo) -> Vec<Tier> {
         Tier {
             name: "licences",
             needs: &[Requirement::CargoDeny],
-            commands: vec![
-                // Not advisories: cargo-deny fetches their database, and a test runs without the network.
-                Requirement::cargo_deny(repo).args([
-                    "--locked",
-                    "--log-level",
-                    "error",
-                    "check",
-                    "bans",
-                    "licenses",
-                    "sources",
-                ]),
-            ],
+            // Not advisories: cargo-deny fetches their database, and a test runs without the network.
+            commands: vec![cargo_deny::licences(repo)],
         },
         Tier { name: "boundaries", needs: &[], commands: vec![e2e(repo, "boundaries")] },
         Tier {
@@ -77,8 +67,8 @@ pub(crate) fn checks(repo: &Repo) -> Vec<Tier> {
     ]
 }
 
-/// Unit tests of everything that needs no libtorch, and the loop on real repositories.
-pub(crate) fn light(repo: &Repo) -> [Tier; 3] {
+/// Unit tests of everything that needs no libtorch, the loop on real repositories, and the documents' commands.
+pub(crate) fn light(repo: &Repo) -> [Tier; 4] {
     let packages = packages(&LIGHT_PACKAGES[..5]);
     [
         Tier {
@@ -94,6 +84,11 @@ pub(crate) fn light(repo: &Repo) -> [Tier; 3] {
                 cargo::cargo(repo).args(["build", "--quiet", "--locked", "--package", "listen"]),
                 e2e(repo, "listen"),
             ],
+        },
+        Tier {
+            name: "documents",
+            needs: &[Requirement::Kubernetes, Requirement::Kubectl, Requirement::Cosign],
+            commands: vec![e2e(repo, "docs")],
         },
     ]
 }
@@ -149,6 +144,11 @@ pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
             name: "signing",
             needs: &[Registry, Cosign],
             commands: vec![e2e(repo, "delivery").args(["--", "signing::"])],
+        },
+        Tier {
+            name: "bill",
+            needs: &[Requirement::Syft, Requirement::CargoDeny, Registry],
+            commands: vec![e2e(repo, "delivery").args(["--", "scan::"])],
         },
         Tier {
             name: "release",

@@ -9,7 +9,12 @@ const PROGRAMS: [(&str, &[&str], &str, &str); 9] = [
     ("git", &["--version"], "everything", "apt-get install git"),
     ("c++", &["--version"], "serve, train", "apt-get install g++"),
     ("python3", &["-m", "pip", "--version"], "setup, once", "apt-get install python3-pip"),
-    ("go", &["version"], "manifests, demo", "install Go 1.26 or newer: https://go.dev/dl"),
+    (
+        "go",
+        &["version"],
+        "manifests, demo, image scan",
+        "install Go 1.26 or newer: https://go.dev/dl",
+    ),
     (
         "docker",
         &["version", "--format", "{{.Server.Version}}"],
@@ -27,7 +32,7 @@ const PROGRAMS: [(&str, &[&str], &str, &str); 9] = [
     (
         "kubectl",
         &["version", "--client"],
-        "doctor --cluster",
+        "doctor --cluster, test",
         "https://kubernetes.io/docs/tasks/tools",
     ),
 ];

@@ -151,6 +151,16 @@ impl Layout {
         Unpacked::new(root, settings)
     }
 
+    /// A layout with one image and no name, for programs that read no other: the blobs stay where they are.
+    pub(crate) fn only(&self, digest: Digest, into: &Path) -> anyhow::Result<()> {
+        let size = fs::metadata(self.blob_path(digest))?.len();
+        let manifests = vec![Descriptor::new(MANIFEST, digest, size)];
+        let only = Self { folder: into.to_owned() };
+        only.write_index(&Index { schema_version: 2, manifests })?;
+        atomic::write_file(&into.join(VERSION_FILE), VERSION.as_bytes())?;
+        Ok(link_folder(&fs::canonicalize(self.blobs())?, &only.blobs())?)
+    }
+
     fn add_layer(&self, layer: &Layer) -> anyhow::Result<Descriptor> {
         let (digest, size) = measure(layer)?;
         self.add_blob(digest, size, |blob| layer.write(blob))?;
@@ -232,6 +242,22 @@ impl Unpacked {
         let env = env.context("the image has a variable without a value")?;
         Ok(Self { root, env, entrypoint: settings.entrypoint, cmd: settings.cmd })
     }
+}
+
+#[cfg(unix)]
+fn link_folder(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to.parent().unwrap_or(to))?;
+    std::os::unix::fs::symlink(from, to)
+}
+
+#[cfg(not(unix))]
+fn link_folder(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        fs::hard_link(entry.path(), to.join(entry.file_name()))?;
+    }
+    Ok(())
 }
 
 /// Puts the files of `layer` into `root`, over those that a lower layer put there.
