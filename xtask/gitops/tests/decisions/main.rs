@@ -9,6 +9,7 @@ use gitops::admit::{ImageCheck, Signature};
 use gitops::decide::Action;
 use gitops::event::{Observation, Proof};
 use gitops::guards::Guard;
+use gitops::pin::Pin;
 use gitops::plan::{Plan, Selector, Target};
 use gitops::simulation::faults::Mishap;
 use gitops::verdict::Verdict;
@@ -103,6 +104,36 @@ fn both_changed_and_the_image_is_condemned_so_the_pin_alone_goes_back() {
     assert!(matches!(action, Action::Restore(_)), "{action}");
     assert!(plan(&action).message().contains(&config.short()), "{action}");
     assert_eq!(plan(&action).identical_to, None);
+    assert_eq!(story.version(), "1.0.0");
+}
+
+#[test]
+fn an_environment_that_was_never_released_cannot_run_and_nobody_is_woken() {
+    let mut story = Story::new();
+    let failed = Observation::Failed(Verdict::RolloutFailed);
+    let nothing = Action::Nothing(Guard::NothingReleased);
+    assert_eq!(story.report(failed), nothing);
+    assert_eq!(story.report(Observation::TimedOut(Verdict::Unknown)), nothing);
+    // Be it frozen, or its holds unreadable: nothing is about to run.
+    story.freeze();
+    assert_eq!(story.report(failed), nothing);
+    // A release that failed is told, and so is what nobody could have released to.
+    let mut story = Story::new();
+    let action = story.report(Observation::Unrenderable);
+    assert!(matches!(action, Action::Page(_)), "{action}");
+    story.release("1.0.0");
+    let action = story.report(failed);
+    assert!(matches!(action, Action::Page(_)), "{action}");
+}
+
+#[test]
+fn a_pin_that_was_wiped_out_is_brought_back() {
+    let mut story = Story::new();
+    story.release("1.0.0");
+    story.report(DEPLOYED);
+    story.edit_pin(&Pin::unreleased_yaml());
+    let action = story.report(Observation::Failed(Verdict::RolloutFailed));
+    assert!(matches!(action, Action::Restore(_)), "{action}");
     assert_eq!(story.version(), "1.0.0");
 }
 
