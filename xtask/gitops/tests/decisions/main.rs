@@ -13,7 +13,7 @@ use gitops::pin::Pin;
 use gitops::plan::{Plan, Selector, Target};
 use gitops::simulation::faults::Mishap;
 use gitops::verdict::Verdict;
-use story::Story;
+use story::{Story, pin};
 
 const DEPLOYED: Observation = Observation::Deployed(Proof::SmokePassed);
 
@@ -172,6 +172,28 @@ fn a_rollback_by_hand_is_the_same_plan() {
     story.report(DEPLOYED);
     story.roll_back(&Selector::Version("1.0.0".to_owned())).unwrap();
     assert_eq!(story.version(), "1.0.0");
+}
+
+#[test]
+fn another_tag_of_what_runs_already_restarts_nothing() {
+    let mut story = second_release();
+    story.report(DEPLOYED);
+    story.promote().unwrap();
+    let edit = |story: &mut Story, from: &str, to: &str| {
+        let text = pin("2.0.0").to_yaml();
+        assert!(text.contains(from), "{from}");
+        story.edit_pin(&text.replacen(from, to, 1));
+        story.report(DEPLOYED);
+    };
+    edit(&mut story, "newTag: 2.0.0", "newTag: stable");
+    assert_eq!(story.promote().err(), Some(Guard::NothingToDo));
+    assert_eq!(story.try_release("2.0.0").err(), Some(Guard::NothingToDo));
+    // A registry that moved, and a version that says something else, are changes.
+    edit(&mut story, "registry.example", "registry.example.org");
+    story.try_release("2.0.0").unwrap();
+    story.report(DEPLOYED);
+    edit(&mut story, "APP_VERSION=2.0.0", "APP_VERSION=2.0.1");
+    story.try_release("2.0.0").unwrap();
 }
 
 /// Tells a story that ends at each guard.
