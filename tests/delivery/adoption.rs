@@ -1,6 +1,7 @@
 //! A fork made one's own, and what `manifests check` says of `argocd/`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use e2e::process::{Ended, command, run};
 use e2e::repo;
@@ -9,20 +10,57 @@ use tempfile::TempDir;
 use crate::scratch::says;
 
 /// A copy of all that names the repository.
-struct Fork {
+pub(crate) struct Fork {
     folder: TempDir,
 }
 
+/// What else these tests read.
+const BESIDES: [&str; 6] = [
+    "xtask/Cargo.toml",
+    "Cargo.toml",
+    "Dockerfile",
+    ".dockerignore",
+    "rust-toolchain.toml",
+    "model/task.yaml",
+];
+
+fn copy(from: &Path, to: &Path) {
+    let mut copy = command("cp", from);
+    copy.args(["-R", "--parents", "argocd", "kustomize", ".github", "tests/golden"]);
+    run(copy.args(BESIDES).arg(to)).success();
+}
+
+fn init(folder: &Path, repository: &str, image: &str, namespace: &str) -> Ended {
+    let args = ["init", "--repository", repository, "--image", image, "--namespace", namespace];
+    run(command(repo::xtask(), folder).args(args))
+}
+
+/// The checkout by the names that it came with, whatever it calls itself now.
+fn shipped() -> &'static Path {
+    static COPY: OnceLock<PathBuf> = OnceLock::new();
+    COPY.get_or_init(|| {
+        let checkout = repo::root();
+        let root = fs_err::read_to_string(checkout.join("argocd/root.yaml")).unwrap();
+        if root.contains(&format!("{SHIPPED}.git")) && root.contains("name: mnist-root") {
+            return checkout;
+        }
+        let folder = checkout.join("target/shipped");
+        drop(fs_err::remove_dir_all(&folder));
+        fs_err::create_dir_all(&folder).unwrap();
+        copy(&checkout, &folder);
+        init(&folder, SHIPPED, SHIPPED_IMAGE, "mnist").success();
+        folder
+    })
+}
+
 impl Fork {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let fork = Self { folder: tempfile::tempdir().unwrap() };
-        let mut copy = command("cp", &repo::root());
-        copy.args(["-R", "--parents", "argocd", "kustomize", ".github", "tests/golden"]);
-        run(copy.args(["xtask/Cargo.toml"]).arg(fork.folder.path())).success();
+        copy(shipped(), fork.folder.path());
         fork
     }
 
-    fn path(&self, file: &str) -> PathBuf {
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.folder.path().join(file)
     }
 
@@ -31,8 +69,7 @@ impl Fork {
     }
 
     fn init(&self, repository: &str, image: &str, namespace: &str) -> Ended {
-        let args = ["init", "--repository", repository, "--image", image, "--namespace", namespace];
-        self.xtask(&args)
+        init(self.folder.path(), repository, image, namespace)
     }
 
     fn edit(&self, file: &str, from: &str, to: &str) {
@@ -54,6 +91,8 @@ impl Fork {
     }
 }
 
+const SHIPPED: &str = "https://github.com/OWNER/mnist-api";
+const SHIPPED_IMAGE: &str = "ghcr.io/owner/mnist-api";
 const ADDRESS: &str = "https://github.com/acme/leaf-doctor";
 const IMAGE: &str = "ghcr.io/acme/leaf-doctor";
 
@@ -78,9 +117,21 @@ fn a_fork_is_named_once_and_every_file_says_so() {
     // Said again it changes nothing, and back it is what it was.
     says(&fork.init(&format!("{ADDRESS}.git"), IMAGE, "leaf"), 0, &["nothing to do"]);
     assert_eq!(fork.text(), after);
-    let back = ("https://github.com/OWNER/mnist-api", "ghcr.io/owner/mnist-api");
-    says(&fork.init(back.0, back.1, "mnist"), 0, &["argocd/root.yaml"]);
+    says(&fork.init(SHIPPED, SHIPPED_IMAGE, "mnist"), 0, &["argocd/root.yaml"]);
     assert_eq!(fork.text(), before);
+}
+
+#[test]
+fn a_fork_may_run_these_tests_as_well() {
+    // This one, run by itself.
+    if std::env::var_os(repo::CHECKOUT).is_some() {
+        return;
+    }
+    let fork = Fork::new();
+    fork.init(ADDRESS, IMAGE, "leaf").success();
+    let mut tests = command(std::env::current_exe().unwrap(), fork.folder.path());
+    let tests = tests.args(["adoption::", "doctor::", "manifests::"]);
+    run(tests.env(repo::CHECKOUT, fork.folder.path())).success();
 }
 
 #[test]

@@ -8,6 +8,7 @@ use e2e::repo;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::adoption::Fork;
 use crate::scratch::says;
 
 /// Answers what a file of the question's name holds; without one, what does not exist.
@@ -26,17 +27,18 @@ exit 1
 
 struct World {
     folder: TempDir,
+    fork: Fork,
 }
 
 impl World {
     fn new() -> Self {
-        let world = Self { folder: tempfile::tempdir().unwrap() };
+        let world = Self { folder: tempfile::tempdir().unwrap(), fork: Fork::new() };
         for name in ["gh", "kubectl"] {
             let path = world.path(name);
             fs_err::write(&path, STANDS_IN).unwrap();
             run(command("chmod", world.folder.path()).arg("+x").arg(path)).success();
         }
-        for (question, answer) in github().into_iter().chain(cluster()) {
+        for (question, answer) in github().into_iter().chain(cluster(&world.fork)) {
             world.answer(&question, &answer);
         }
         world
@@ -51,7 +53,7 @@ impl World {
     }
 
     fn doctor(&self) -> Ended {
-        let mut xtask = command(repo::xtask(), &repo::root());
+        let mut xtask = command(repo::xtask(), &self.fork.path(""));
         let inherited = std::env::var_os("PATH").unwrap();
         let path = [self.folder.path().as_os_str(), inherited.as_os_str()].join(":".as_ref());
         xtask.env("PATH", path).env("ANSWERS", self.folder.path());
@@ -86,9 +88,9 @@ fn github() -> Vec<(String, Value)> {
     .into()
 }
 
-fn cluster() -> Vec<(String, Value)> {
+fn cluster(fork: &Fork) -> Vec<(String, Value)> {
     let settings = ["argocd-cm", "argocd-cmd-params-cm", "argocd-notifications-cm"].map(|name| {
-        let file = repo::root().join(format!("argocd/install/{name}.yaml"));
+        let file = fork.path(&format!("argocd/install/{name}.yaml"));
         let text = fs_err::read_to_string(file).unwrap();
         (format!("configmap {name}"), serde_yaml::from_str::<Value>(&text).unwrap())
     });
