@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use contract::digest::Digest;
 use e2e::process::{Ended, command, run};
 use e2e::repo;
+use gitops::pin::Pin;
 use tempfile::TempDir;
 
-use crate::scratch::says;
+use crate::scratch::{environment, says};
 
 /// A copy of all that names the repository.
 pub(crate) struct Fork {
@@ -72,6 +74,10 @@ impl Fork {
         init(self.folder.path(), repository, image, namespace)
     }
 
+    pub(crate) fn write(&self, file: &str, text: &str) {
+        fs_err::write(self.path(file), text).unwrap();
+    }
+
     fn edit(&self, file: &str, from: &str, to: &str) {
         let text = fs_err::read_to_string(self.path(file)).unwrap();
         assert!(text.contains(from), "`{from}` is not in {file}");
@@ -95,6 +101,7 @@ const SHIPPED: &str = "https://github.com/OWNER/mnist-api";
 const SHIPPED_IMAGE: &str = "ghcr.io/owner/mnist-api";
 const ADDRESS: &str = "https://github.com/acme/leaf-doctor";
 const IMAGE: &str = "ghcr.io/acme/leaf-doctor";
+const OWNERS: &str = ".github/CODEOWNERS";
 
 #[test]
 fn a_fork_is_named_once_and_every_file_says_so() {
@@ -129,9 +136,52 @@ fn a_fork_may_run_these_tests_as_well() {
     }
     let fork = Fork::new();
     fork.init(ADDRESS, IMAGE, "leaf").success();
+    fork.write(OWNERS, "* @acme/others\n");
     let mut tests = command(std::env::current_exe().unwrap(), fork.folder.path());
     let tests = tests.args(["adoption::", "doctor::", "manifests::"]);
     run(tests.env(repo::CHECKOUT, fork.folder.path())).success();
+}
+
+#[test]
+fn what_is_left_to_do_by_hand_is_told() {
+    const SIGNING: &str = "kustomize/signing.yaml";
+    let fork = Fork::new();
+    let signer = |repository: &str| {
+        let issuer = "https://token.actions.githubusercontent.com";
+        let workflow = format!("{repository}/.github/workflows/release.yml@refs/heads/main");
+        format!("mode: keyless\nissuer: {issuer}\nidentity: {workflow}\n")
+    };
+    fork.write(OWNERS, "* @OWNER\n");
+    fork.write(SIGNING, &signer(SHIPPED));
+    let told = fork.init(ADDRESS, IMAGE, "leaf");
+    says(&told, 0, &["by hand: .github/CODEOWNERS", "@OWNER", "by hand: kustomize/signing.yaml"]);
+    fork.write(OWNERS, "# For @OWNER\n* @acme/leaves\n");
+    fork.write(SIGNING, &signer(ADDRESS));
+    let told = fork.init(ADDRESS, IMAGE, "leaf").success();
+    assert!(!told.stderr.contains("by hand"), "{}", told.stderr);
+}
+
+#[test]
+fn images_are_pushed_where_the_workflow_may() {
+    const RELEASE: &str = ".github/workflows/release.yml";
+    let fork = Fork::new();
+    fork.init(ADDRESS, IMAGE, "leaf").success();
+    fork.edit(RELEASE, IMAGE, SHIPPED_IMAGE);
+    let told = [RELEASE, "IMAGE must be below ghcr.io/acme/"];
+    says(&fork.xtask(&["manifests", "check"]), 1, &told);
+    // Any other registry is its owner's affair.
+    fork.edit(RELEASE, SHIPPED_IMAGE, "registry.example.org/leaf-doctor");
+    says(&fork.xtask(&["manifests", "check"]), 0, &["staging: unreleased"]);
+    // What was pinned under an earlier name runs on.
+    let before = Pin {
+        image: format!("{SHIPPED_IMAGE}:1.4.0@{}", Digest::of(b"image")).parse().unwrap(),
+        app_version: "1.4.0".parse().unwrap(),
+        model_digest: Digest::of(b"model"),
+    };
+    fork.write(&environment("staging").pin_file(), &before.to_yaml());
+    let told =
+        ["staging: pins ghcr.io/owner/mnist-api", "pushes to registry.example.org/leaf-doct"];
+    says(&fork.xtask(&["manifests", "check"]), 0, &told);
 }
 
 #[test]
@@ -210,6 +260,18 @@ fn what_would_silence_or_stop_the_loop_is_told() {
             "namespace: mnist-production",
             "namespace: mnist-other",
             "does not let it deploy",
+        ),
+        (
+            PROJECT,
+            "  sourceRepos:",
+            "  signatureKeys: [{ keyID: D56C4FCA57A46444 }]\n  sourceRepos:",
+            "signatureKeys: the bot signs no commit",
+        ),
+        (
+            "argocd/root.yaml",
+            "  sourceRepos:",
+            "  sourceIntegrity: { git: { policies: [] } }\n  sourceRepos:",
+            "sourceIntegrity: the bot signs no commit",
         ),
         (
             NOTIFICATIONS,
