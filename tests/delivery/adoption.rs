@@ -1,28 +1,68 @@
 //! A fork made one's own, and what `manifests check` says of `argocd/`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
+use contract::digest::Digest;
 use e2e::process::{Ended, command, run};
 use e2e::repo;
+use gitops::pin::Pin;
 use tempfile::TempDir;
 
-use crate::scratch::says;
+use crate::scratch::{environment, says};
 
 /// A copy of all that names the repository.
-struct Fork {
+pub(crate) struct Fork {
     folder: TempDir,
 }
 
+/// What else these tests read.
+const BESIDES: [&str; 6] = [
+    "xtask/Cargo.toml",
+    "Cargo.toml",
+    "Dockerfile",
+    ".dockerignore",
+    "rust-toolchain.toml",
+    "model/task.yaml",
+];
+
+fn copy(from: &Path, to: &Path) {
+    let mut copy = command("cp", from);
+    copy.args(["-R", "--parents", "argocd", "kustomize", ".github", "tests/golden"]);
+    run(copy.args(BESIDES).arg(to)).success();
+}
+
+fn init(folder: &Path, repository: &str, image: &str, namespace: &str) -> Ended {
+    let args = ["init", "--repository", repository, "--image", image, "--namespace", namespace];
+    run(command(repo::xtask(), folder).args(args))
+}
+
+/// The checkout by the names that it came with, whatever it calls itself now.
+fn shipped() -> &'static Path {
+    static COPY: OnceLock<PathBuf> = OnceLock::new();
+    COPY.get_or_init(|| {
+        let checkout = repo::root();
+        let root = fs_err::read_to_string(checkout.join("argocd/root.yaml")).unwrap();
+        if root.contains(&format!("{SHIPPED}.git")) && root.contains("name: mnist-root") {
+            return checkout;
+        }
+        let folder = checkout.join("target/shipped");
+        drop(fs_err::remove_dir_all(&folder));
+        fs_err::create_dir_all(&folder).unwrap();
+        copy(&checkout, &folder);
+        init(&folder, SHIPPED, SHIPPED_IMAGE, "mnist").success();
+        folder
+    })
+}
+
 impl Fork {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let fork = Self { folder: tempfile::tempdir().unwrap() };
-        let mut copy = command("cp", &repo::root());
-        copy.args(["-R", "--parents", "argocd", "kustomize", ".github", "tests/golden"]);
-        run(copy.args(["xtask/Cargo.toml"]).arg(fork.folder.path())).success();
+        copy(shipped(), fork.folder.path());
         fork
     }
 
-    fn path(&self, file: &str) -> PathBuf {
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.folder.path().join(file)
     }
 
@@ -31,8 +71,11 @@ impl Fork {
     }
 
     fn init(&self, repository: &str, image: &str, namespace: &str) -> Ended {
-        let args = ["init", "--repository", repository, "--image", image, "--namespace", namespace];
-        self.xtask(&args)
+        init(self.folder.path(), repository, image, namespace)
+    }
+
+    pub(crate) fn write(&self, file: &str, text: &str) {
+        fs_err::write(self.path(file), text).unwrap();
     }
 
     fn edit(&self, file: &str, from: &str, to: &str) {
@@ -54,8 +97,11 @@ impl Fork {
     }
 }
 
+const SHIPPED: &str = "https://github.com/OWNER/mnist-api";
+const SHIPPED_IMAGE: &str = "ghcr.io/owner/mnist-api";
 const ADDRESS: &str = "https://github.com/acme/leaf-doctor";
 const IMAGE: &str = "ghcr.io/acme/leaf-doctor";
+const OWNERS: &str = ".github/CODEOWNERS";
 
 #[test]
 fn a_fork_is_named_once_and_every_file_says_so() {
@@ -78,9 +124,64 @@ fn a_fork_is_named_once_and_every_file_says_so() {
     // Said again it changes nothing, and back it is what it was.
     says(&fork.init(&format!("{ADDRESS}.git"), IMAGE, "leaf"), 0, &["nothing to do"]);
     assert_eq!(fork.text(), after);
-    let back = ("https://github.com/OWNER/mnist-api", "ghcr.io/owner/mnist-api");
-    says(&fork.init(back.0, back.1, "mnist"), 0, &["argocd/root.yaml"]);
+    says(&fork.init(SHIPPED, SHIPPED_IMAGE, "mnist"), 0, &["argocd/root.yaml"]);
     assert_eq!(fork.text(), before);
+}
+
+#[test]
+fn a_fork_may_run_these_tests_as_well() {
+    // This one, run by itself.
+    if std::env::var_os(repo::CHECKOUT).is_some() {
+        return;
+    }
+    let fork = Fork::new();
+    fork.init(ADDRESS, IMAGE, "leaf").success();
+    fork.write(OWNERS, "* @acme/others\n");
+    let mut tests = command(std::env::current_exe().unwrap(), fork.folder.path());
+    let tests = tests.args(["adoption::", "doctor::", "manifests::"]);
+    run(tests.env(repo::CHECKOUT, fork.folder.path())).success();
+}
+
+#[test]
+fn what_is_left_to_do_by_hand_is_told() {
+    const SIGNING: &str = "kustomize/signing.yaml";
+    let fork = Fork::new();
+    let signer = |repository: &str| {
+        let issuer = "https://token.actions.githubusercontent.com";
+        let workflow = format!("{repository}/.github/workflows/release.yml@refs/heads/main");
+        format!("mode: keyless\nissuer: {issuer}\nidentity: {workflow}\n")
+    };
+    fork.write(OWNERS, "* @OWNER\n");
+    fork.write(SIGNING, &signer(SHIPPED));
+    let told = fork.init(ADDRESS, IMAGE, "leaf");
+    says(&told, 0, &["by hand: .github/CODEOWNERS", "@OWNER", "by hand: kustomize/signing.yaml"]);
+    fork.write(OWNERS, "# For @OWNER\n* @acme/leaves\n");
+    fork.write(SIGNING, &signer(ADDRESS));
+    let told = fork.init(ADDRESS, IMAGE, "leaf").success();
+    assert!(!told.stderr.contains("by hand"), "{}", told.stderr);
+}
+
+#[test]
+fn images_are_pushed_where_the_workflow_may() {
+    const RELEASE: &str = ".github/workflows/release.yml";
+    let fork = Fork::new();
+    fork.init(ADDRESS, IMAGE, "leaf").success();
+    fork.edit(RELEASE, IMAGE, SHIPPED_IMAGE);
+    let told = [RELEASE, "IMAGE must be below ghcr.io/acme/"];
+    says(&fork.xtask(&["manifests", "check"]), 1, &told);
+    // Any other registry is its owner's affair.
+    fork.edit(RELEASE, SHIPPED_IMAGE, "registry.example.org/leaf-doctor");
+    says(&fork.xtask(&["manifests", "check"]), 0, &["staging: unreleased"]);
+    // What was pinned under an earlier name runs on.
+    let before = Pin {
+        image: format!("{SHIPPED_IMAGE}:1.4.0@{}", Digest::of(b"image")).parse().unwrap(),
+        app_version: "1.4.0".parse().unwrap(),
+        model_digest: Digest::of(b"model"),
+    };
+    fork.write(&environment("staging").pin_file(), &before.to_yaml());
+    let told =
+        ["staging: pins ghcr.io/owner/mnist-api", "pushes to registry.example.org/leaf-doct"];
+    says(&fork.xtask(&["manifests", "check"]), 0, &told);
 }
 
 #[test]
@@ -159,6 +260,18 @@ fn what_would_silence_or_stop_the_loop_is_told() {
             "namespace: mnist-production",
             "namespace: mnist-other",
             "does not let it deploy",
+        ),
+        (
+            PROJECT,
+            "  sourceRepos:",
+            "  signatureKeys: [{ keyID: D56C4FCA57A46444 }]\n  sourceRepos:",
+            "signatureKeys: the bot signs no commit",
+        ),
+        (
+            "argocd/root.yaml",
+            "  sourceRepos:",
+            "  sourceIntegrity: { git: { policies: [] } }\n  sourceRepos:",
+            "sourceIntegrity: the bot signs no commit",
         ),
         (
             NOTIFICATIONS,

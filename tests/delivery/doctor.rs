@@ -8,6 +8,7 @@ use e2e::repo;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::adoption::Fork;
 use crate::scratch::says;
 
 /// Answers what a file of the question's name holds; without one, what does not exist.
@@ -21,23 +22,25 @@ case "$1" in
 esac
 file="$ANSWERS/$(echo "$name" | tr '/ ' '__')"
 [ -e "$file" ] && exec cat "$file"
-echo "not found: $name" >&2
+echo "${0##*/}: Not Found (HTTP 404)" >&2
 exit 1
 "#;
 
 struct World {
     folder: TempDir,
+    fork: Fork,
 }
 
 impl World {
     fn new() -> Self {
-        let world = Self { folder: tempfile::tempdir().unwrap() };
+        let world = Self { folder: tempfile::tempdir().unwrap(), fork: Fork::new() };
+        world.fork.write(".github/CODEOWNERS", "* @acme/leaves\n");
         for name in ["gh", "kubectl"] {
             let path = world.path(name);
             fs_err::write(&path, STANDS_IN).unwrap();
             run(command("chmod", world.folder.path()).arg("+x").arg(path)).success();
         }
-        for (question, answer) in github().into_iter().chain(cluster()) {
+        for (question, answer) in github().into_iter().chain(cluster(&world.fork)) {
             world.answer(&question, &answer);
         }
         world
@@ -51,8 +54,12 @@ impl World {
         fs_err::write(self.path(&question.replace(['/', ' '], "_")), answer.to_string()).unwrap();
     }
 
+    fn forget(&self, question: &str) {
+        fs_err::remove_file(self.path(&question.replace(['/', ' '], "_"))).unwrap();
+    }
+
     fn doctor(&self) -> Ended {
-        let mut xtask = command(repo::xtask(), &repo::root());
+        let mut xtask = command(repo::xtask(), &self.fork.path(""));
         let inherited = std::env::var_os("PATH").unwrap();
         let path = [self.folder.path().as_os_str(), inherited.as_os_str()].join(":".as_ref());
         xtask.env("PATH", path).env("ANSWERS", self.folder.path());
@@ -62,34 +69,47 @@ impl World {
 
 const SLUG: &str = "repos/OWNER/mnist-api";
 
+/// Questions below the repository's, with their answers.
 fn github() -> Vec<(String, Value)> {
-    let workflow =
-        |name: &str| json!({ "path": format!(".github/workflows/{name}.yml"), "state": "active" });
-    [
+    let others = [
         ("", json!({ "full_name": "OWNER/mnist-api" })),
         (
-            "/rules/branches/main",
+            "/rules/branches/main?per_page=100",
             json!([{ "type": "pull_request", "ruleset_id": 7 }, { "type": "required_status_checks", "ruleset_id": 7 }]),
         ),
-        ("/rulesets/7", json!({ "bypass_actors": [{ "actor_id": 5, "actor_type": "Integration", "bypass_mode": "always" }] })),
-        ("/actions/variables", json!({ "variables": [{ "name": "GITOPS_CLIENT_ID", "value": "x" }] })),
-        ("/actions/secrets", json!({ "secrets": [{ "name": "GITOPS_PRIVATE_KEY" }] })),
+        ("/rulesets/7", bypassed_by(&json!([bot()]))),
+        ("/codeowners/errors", json!({ "errors": [] })),
         (
-            "/actions/workflows",
-            json!({ "workflows": (["deployed", "promote", "release", "rollback", "watch"].map(workflow)) }),
+            "/actions/variables/GITOPS_CLIENT_ID",
+            json!({ "name": "GITOPS_CLIENT_ID", "value": "x" }),
         ),
+        ("/actions/secrets/GITOPS_PRIVATE_KEY", json!({ "name": "GITOPS_PRIVATE_KEY" })),
         (
-            "/hooks",
+            "/hooks?per_page=100",
             json!([{ "active": true, "config": { "url": "https://cd.example.org/api/webhook", "content_type": "json" } }]),
         ),
-    ]
-    .map(|(path, answer)| (format!("{SLUG}{path}"), answer))
-    .into()
+    ];
+    let folder = fs_err::read_dir(repo::root().join(".github/workflows")).unwrap();
+    let workflows = folder.map(|entry| {
+        let file = entry.unwrap().file_name().into_string().unwrap();
+        let answer = json!({ "path": format!(".github/workflows/{file}"), "state": "active" });
+        (format!("/actions/workflows/{file}"), answer)
+    });
+    let all = others.map(|(path, answer)| (path.to_owned(), answer)).into_iter().chain(workflows);
+    all.map(|(path, answer)| (format!("{SLUG}{path}"), answer)).collect()
 }
 
-fn cluster() -> Vec<(String, Value)> {
+fn bot() -> Value {
+    json!({ "actor_id": 5, "actor_type": "Integration", "bypass_mode": "always" })
+}
+
+fn bypassed_by(actors: &Value) -> Value {
+    json!({ "id": 7, "bypass_actors": actors })
+}
+
+fn cluster(fork: &Fork) -> Vec<(String, Value)> {
     let settings = ["argocd-cm", "argocd-cmd-params-cm", "argocd-notifications-cm"].map(|name| {
-        let file = repo::root().join(format!("argocd/install/{name}.yaml"));
+        let file = fork.path(&format!("argocd/install/{name}.yaml"));
         let text = fs_err::read_to_string(file).unwrap();
         (format!("configmap {name}"), serde_yaml::from_str::<Value>(&text).unwrap())
     });
@@ -118,7 +138,8 @@ fn where_all_is_there_each_thing_is_told_and_none_is_missed() {
     let told = format!("{}{}", said.stdout, said.stderr);
     for line in [
         "OWNER/mnist-api",
-        "an App, and nobody else",
+        "App 5, and nobody else",
+        "main takes those of the bot",
         "tells Argo CD of a push",
         "argocd:v3.5.3",
         "as the repository says",
@@ -137,22 +158,54 @@ fn where_all_is_there_each_thing_is_told_and_none_is_missed() {
 #[test]
 fn what_is_missing_is_told_with_the_way_to_get_it() {
     let rule = |kind: &str| json!([{ "type": kind, "ruleset_id": 7 }]);
+    let nowhere =
+        json!({ "errors": [{ "path": ".github/CODEOWNERS", "line": 2, "kind": "Unknown owner" }] });
+    let of_requests =
+        json!({ "actor_id": 5, "actor_type": "Integration", "bypass_mode": "pull_request" });
+    let admins = json!({ "actor_id": 5, "actor_type": "RepositoryRole", "bypass_mode": "always" });
+    let another = json!({ "actor_id": 6, "actor_type": "Integration", "bypass_mode": "always" });
+    let rules = "/rules/branches/main?per_page=100";
     for (question, answer, told) in [
-        ("/rules/branches/main", json!([]), "anybody with write access may push to main"),
-        ("/rules/branches/main", rule("pull_request"), "takes pull requests unchecked"),
-        ("/rulesets/7", json!({ "bypass_actors": [] }), "no App may push to main"),
+        (rules, json!([]), "anybody with write access may push to main"),
+        (rules, rule("pull_request"), "takes pull requests unchecked"),
+        ("/rulesets/7", bypassed_by(&json!([])), "no App may push to main"),
+        ("/rulesets/7", bypassed_by(&json!([of_requests])), "no App may push to main"),
         (
             "/rulesets/7",
-            json!({ "bypass_actors": [{ "actor_type": "Integration" }, { "actor_type": "RepositoryRole" }] }),
-            "1 besides the App",
+            bypassed_by(&json!([bot(), admins])),
+            "more than the bot bypass it: App 5, Rep",
         ),
-        ("/actions/variables", json!({ "variables": [] }), "gh variable set GITOPS_CLIENT_ID"),
-        ("/actions/secrets", json!({ "secrets": [] }), "gh secret set GITOPS_PRIVATE_KEY"),
-        ("/actions/workflows", json!({ "workflows": [] }), "not active: deployed.yml"),
-        ("/hooks", json!([]), "nothing tells Argo CD of a push"),
+        (
+            "/rulesets/7",
+            bypassed_by(&json!([bot(), another])),
+            "more than the bot bypass it: App 5, App 6",
+        ),
+        // What GitHub tells those who may not edit it.
+        ("/rulesets/7", json!({ "id": 7 }), "only who may edit the ruleset 7 is told"),
+        (
+            "/branches/main/protection/required_signatures",
+            json!({ "enabled": true }),
+            "main refuses the bot's releases and reverts",
+        ),
+        ("/codeowners/errors", nowhere, ".github/CODEOWNERS:2: Unknown owner"),
+        (
+            "/actions/workflows/audit.yml",
+            json!({ "state": "disabled_inactivity" }),
+            "not active: audit.yml",
+        ),
+        ("/hooks?per_page=100", json!([]), "nothing tells Argo CD of a push"),
     ] {
         let world = World::new();
         world.answer(&format!("{SLUG}{question}"), &answer);
+        says(&world.doctor(), 5, &[told, "hint: "]);
+    }
+    for (question, told) in [
+        ("/actions/variables/GITOPS_CLIENT_ID", "gh variable set GITOPS_CLIENT_ID"),
+        ("/actions/secrets/GITOPS_PRIVATE_KEY", "gh secret set GITOPS_PRIVATE_KEY"),
+        ("/actions/workflows/retrain.yml", "not active: retrain.yml"),
+    ] {
+        let world = World::new();
+        world.forget(&format!("{SLUG}{question}"));
         says(&world.doctor(), 5, &[told, "hint: "]);
     }
     for (question, answer, told) in [
@@ -174,4 +227,28 @@ fn what_is_missing_is_told_with_the_way_to_get_it() {
         world.answer(question, &answer);
         says(&world.doctor(), 5, &[told, "hint: "]);
     }
+}
+
+#[test]
+fn signed_commits_may_be_required_of_everybody_but_the_bot() {
+    let rules = json!(
+        ["pull_request", "required_status_checks", "required_signatures"]
+            .map(|kind| json!({ "type": kind, "ruleset_id": 7 }))
+    );
+    let world = World::new();
+    world.answer(&format!("{SLUG}/rules/branches/main?per_page=100"), &rules);
+    says(&world.doctor(), 5, &["main takes those of the bot"]);
+    world.answer(&format!("{SLUG}/rulesets/7"), &bypassed_by(&json!([])));
+    says(&world.doctor(), 5, &["main refuses the bot's releases and reverts", "hint: "]);
+}
+
+#[test]
+fn names_that_no_machine_can_know_are_asked_for() {
+    let world = World::new();
+    world.fork.write(".github/CODEOWNERS", "* @OWNER\n");
+    let signing = "mode: keyless\nissuer: x\nidentity: https://github.com/other/api/x@y\n";
+    world.fork.write("kustomize/signing.yaml", signing);
+    let told =
+        [".github/CODEOWNERS names @OWNER", "lets only https://github.com/other/api/x@y sign"];
+    says(&world.doctor(), 5, &told);
 }

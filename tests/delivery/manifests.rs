@@ -155,6 +155,8 @@ fn each_rule_refuses_what_it_is_for() {
     const DNS_TCP: &str = "        - { protocol: TCP, port: 53 }\n";
     const LABEL_TEMPLATES: &str = "app.kubernetes.io/part-of: mnist }\n    includeSelectors: false";
     const LABEL_SELECTORS: &str = "app.kubernetes.io/version: x }\n    includeSelectors: true";
+    let overlay = fs_err::read_to_string(repo::root().join(OVERLAY)).unwrap();
+    let namespace = overlay.lines().find(|line| line.starts_with("namespace: ")).unwrap();
     // Edits that do not hide one another share a tree.
     let groups: &[&[(&str, &str, &str, &str)]] = &[
         &[
@@ -201,7 +203,7 @@ fn each_rule_refuses_what_it_is_for() {
             (JOB, "hook: PostSync", "hook: Sync", "exactly one Job"),
             (AUTOSCALER, "name: mnist-deployment", "name: x", "scales Deployment/x, which is not"),
             (BASE, LABEL_TEMPLATES, LABEL_SELECTORS, "selects by `app.kubernetes.io/version`"),
-            (OVERLAY, "namespace: mnist-staging", "", "outside of namespace mnist"),
+            (OVERLAY, namespace, "", "outside of namespace mnist"),
         ],
         &[
             (SMOKE_POLICY, "component: smoke", "component: other", "opens the way to the service"),

@@ -3,6 +3,7 @@
 use contract::digest::Digest;
 use e2e::process::{Ended, command, run};
 use e2e::registry::Registry;
+use e2e::repo;
 use gitops::pin::Pin;
 
 use crate::scratch::{PASSED, Scratch, WRONG_MODEL, environment, event, says};
@@ -131,4 +132,43 @@ fn a_demand_that_cannot_be_read_lets_nothing_pass() {
     says(&signed.promote(), 3, &["kustomize/signing.yaml cannot be read"]);
     signed.scratch.commit("off", "kustomize/signing.yaml", "mode: none\n");
     says(&signed.promote(), 0, &["promote(production)"]);
+}
+
+/// What a release would need minutes for; here there is nothing to release, and it is not asked for.
+fn release(scratch: &Scratch, args: &[&str]) -> Ended {
+    let release = ["release", "--model", "nowhere", "--env", "staging"];
+    scratch.xtask(&[&release, args].concat())
+}
+
+#[test]
+fn what_cannot_be_signed_is_refused_before_anything_is_built() {
+    let signed = Signed::new();
+    let image = signed.registry.repository("o/api");
+    says(&release(&signed.scratch, &["--image", &image]), 1, &["signed by a key", "--signing-key"]);
+    let folder = ["--layout", "images", "--signing-key", "cosign.key"];
+    says(&release(&signed.scratch, &folder), 1, &["images in a folder cannot be signed", "hint: "]);
+    signed.scratch.commit("a slip", "kustomize/signing.yaml", "mode: keys\n");
+    for place in [["--layout", "images"], ["--image", &image]] {
+        let told = ["kustomize/signing.yaml cannot be read", "hint: "];
+        says(&release(&signed.scratch, &place), 1, &told);
+    }
+    // Where nothing is demanded, the model is what is missing.
+    signed.scratch.commit("off", "kustomize/signing.yaml", "mode: none\n");
+    says(&release(&signed.scratch, &["--image", &image]), 1, &["nowhere"]);
+}
+
+#[test]
+fn another_cosign_on_the_path_is_not_asked() {
+    let signed = Signed::new();
+    signed.scratch.verified("staging", &signed.push("1.0.0"));
+    let folder = signed.scratch.path("bin");
+    fs_err::create_dir(&folder).unwrap();
+    // One that calls everything signed.
+    fs_err::write(folder.join("cosign"), "#!/bin/sh\nexit 0\n").unwrap();
+    run(command("chmod", &folder).args(["+x", "cosign"])).success();
+    let inherited = std::env::var_os("PATH").unwrap();
+    let mut promote = command(repo::xtask(), &signed.scratch.path("clone"));
+    promote.env("PATH", [folder.as_os_str(), inherited.as_os_str()].join(":".as_ref()));
+    let promoted = run(promote.args(["promote", "--from", "staging", "--to", "production"]));
+    says(&promoted, 3, &["the signature of the image to run is missing or not valid"]);
 }

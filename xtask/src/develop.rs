@@ -1,6 +1,7 @@
 //! Commands for people who work on this repository.
 
 pub(crate) mod bench;
+pub(crate) mod by_hand;
 pub(crate) mod check;
 pub(crate) mod doctor;
 pub(crate) mod init;

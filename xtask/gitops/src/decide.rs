@@ -19,7 +19,7 @@ use crate::event::{Event, Observation, Proof};
 use crate::guards::Guard;
 use crate::history::History;
 use crate::page::Page;
-use crate::pin::Pin;
+use crate::pin::{Pin, Pinned};
 use crate::plan::{self, Cause, Plan};
 use crate::verdict::Verdict;
 
@@ -187,6 +187,9 @@ impl Judge<'_> {
         if self.stops(Guard::Superseded, || self.is_superseded(change, head)) {
             return Action::Nothing(Guard::Superseded);
         }
+        if self.stops(Guard::NothingReleased, || self.waits_for_a_first_release(change)) {
+            return Action::Nothing(Guard::NothingReleased);
+        }
         if self.stops(Guard::HoldsUnreadable, || history.holds().is_err()) {
             return Action::Page(self.page(Guard::HoldsUnreadable));
         }
@@ -215,6 +218,15 @@ impl Judge<'_> {
                 good.position > change.position
                     || (head.position > change.position && history.same_state(good, head))
             })
+    }
+
+    /// The image of an environment that has never released exists nowhere, so its pods cannot start. What
+    /// cannot even be built has another cause.
+    fn waits_for_a_first_release(&self, change: &Change) -> bool {
+        let history = self.history;
+        self.event.observation != Observation::Unrenderable
+            && history.pinned(change) == Pinned::Unreleased
+            && history.pins(|change| history.is_verified(change)).next().is_none()
     }
 
     fn restore_or_propose(&self, change: &Change, head: &Change, verdict: Verdict) -> Action {

@@ -95,6 +95,13 @@ impl Pin {
         ModelVersion::of(&self.model_digest)
     }
 
+    /// Whether pods of both are the same. A tag is only what a human reads; where an image comes from is not.
+    pub fn runs_the_same(&self, other: &Self) -> bool {
+        let Self { image, app_version, model_digest } = self;
+        (image.repository(), image.digest()) == (other.image.repository(), other.image.digest())
+            && (app_version, model_digest) == (&other.app_version, &other.model_digest)
+    }
+
     pub fn to_yaml(&self) -> String {
         let image = &self.image;
         Component::new(

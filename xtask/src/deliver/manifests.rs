@@ -10,7 +10,7 @@ use gitops::pin::{InvalidPin, Pinned};
 
 use crate::rendered::Objects;
 use crate::repo::Repo;
-use crate::report::{WithHint, data};
+use crate::report::{WithHint, data, step};
 use crate::tools::{kubeconform, kustomize};
 
 /// Render and check what the environments run
@@ -56,6 +56,7 @@ pub(crate) fn check(repo: &Repo) -> anyhow::Result<()> {
     let mut rendered = Vec::new();
     let mut report = Vec::new();
     let mut parsed = Vec::new();
+    let mut pins = Vec::new();
     for environment in environments(repo)?.iter() {
         let mut mistake = |text: String| mistakes.push((environment.to_string(), text));
         let pinned = read_pin(repo, environment)?.unwrap_or_else(|error| {
@@ -76,12 +77,14 @@ pub(crate) fn check(repo: &Repo) -> anyhow::Result<()> {
                 parsed.push((environment.clone(), objects));
             }
         }
+        pins.push((environment.clone(), pinned));
     }
     let argocd = argocd::mistakes(repo, &parsed)?;
     mistakes.extend(argocd.into_iter().map(|text| ("argocd".to_owned(), text)));
     mistakes.extend(kubeconform::mistakes(&rendered)?);
     if mistakes.is_empty() {
         report.iter().for_each(data);
+        argocd::pinned_elsewhere(repo, &pins)?.iter().for_each(step);
         return Ok(());
     }
     mistakes.sort();

@@ -22,7 +22,6 @@ use crate::deliver::remote::{Publication, environment};
 use crate::deliver::store::Store;
 use crate::repo::Repo;
 use crate::report::{Exit, WithHint, step};
-use crate::tools::cosign;
 
 /// Let an environment run a model: gate, image, smoke test, one commit
 ///
@@ -90,8 +89,7 @@ impl Args {
         let champions = snapshot.history(&environment(&snapshot, &self.champion)?);
         let judged_on = Grounds::of(&history, &champions);
         let repository = self.repository(&history)?;
-        // Before minutes of building, not after.
-        cosign::demand(repo, snapshot.signing(), self.signing_key.as_deref())?;
+        store.demand_signable(repo, snapshot.signing(), self.signing_key.as_deref())?;
         let movable = plan::demand_movable(&history);
         movable.map_err(|guard| Stop::guard(Ending::of(guard), guard, history.environment()))?;
 

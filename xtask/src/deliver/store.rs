@@ -71,6 +71,32 @@ impl Store {
         }
     }
 
+    /// Whatever keeps an image from being signed as main demands, before minutes of building it.
+    pub(crate) fn demand_signable(
+        &self,
+        repo: &Repo,
+        demand: Demand<'_>,
+        key: Option<&str>,
+    ) -> anyhow::Result<()> {
+        match self.signing(demand)? {
+            Signing::None => Ok(()),
+            signing => cosign::demand(repo, signing, key),
+        }
+    }
+
+    /// How an image in this store must be signed.
+    fn signing<'a>(&self, demand: Demand<'a>) -> anyhow::Result<&'a Signing> {
+        match demand {
+            Ok(Signing::None) => Ok(&Signing::None),
+            Ok(_) if self.layout.is_some() => {
+                Err(anyhow::anyhow!("images in a folder cannot be signed, and main demands it"))
+                    .hint("release to a registry, or set `mode: none` in kustomize/signing.yaml")
+            }
+            Ok(signing) => Ok(signing),
+            Err(unreadable) => Err(unreadable.clone()).hint("git log -p -- kustomize/signing.yaml"),
+        }
+    }
+
     /// Signs what is about to be pinned, where main demands it and it is not signed yet.
     pub(crate) fn sign(
         &self,
@@ -79,20 +105,9 @@ impl Store {
         demand: Demand<'_>,
         key: Option<&str>,
     ) -> anyhow::Result<()> {
-        let signing = match demand {
-            Ok(Signing::None) => return Ok(()),
-            Ok(_) if self.layout.is_some() => {
-                return Err(anyhow::anyhow!(
-                    "images in a folder cannot be signed, and main demands it"
-                ))
-                .hint("release to a registry, or set `mode: none` in kustomize/signing.yaml");
-            }
-            Ok(signing) => signing,
-            Err(unreadable) => {
-                return Err(unreadable.clone()).hint("git log -p -- kustomize/signing.yaml");
-            }
-        };
+        let signing = self.signing(demand)?;
         match self.signature(repo, image, demand) {
+            Some(Signature::NotRequired) => {}
             Some(Signature::Valid) => step(format_args!("{image} is signed already")),
             _ => cosign::sign(repo, image, signing, key)?,
         }

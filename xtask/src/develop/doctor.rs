@@ -42,7 +42,7 @@ impl Args {
         if self.github || self.cluster {
             let identity = Identity::read(repo)?;
             if self.github {
-                findings.extend(github::findings(repo, &identity));
+                findings.extend(github::findings(repo, &identity)?);
             }
             if self.cluster {
                 findings.extend(cluster::findings(repo, &identity)?);

@@ -3,6 +3,7 @@
 use gitops::image_reference::ImageReference;
 
 use crate::deliver::manifests;
+use crate::develop::by_hand;
 use crate::identity::Identity;
 use crate::repo::Repo;
 use crate::report::{WithHint, data, step};
@@ -10,7 +11,8 @@ use crate::report::{WithHint, data, step};
 /// Make a fork your own: its repository, image and namespaces, in every file that names them
 ///
 /// What the files say now is replaced; run twice, the second time changes nothing. `manifests check`
-/// afterwards proves that no file was missed. Commit the result; nothing else is written.
+/// afterwards proves that no file was missed. Commit the result; nothing else is written. Who reviews and
+/// who signs only you know: what of that is still to be done is told.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Where Argo CD clones from and workflows run, as HTTPS address of OWNER/NAME
@@ -33,6 +35,11 @@ impl Args {
             step("nothing to do: every file says so already");
         }
         changed.iter().for_each(data);
+        for left in [by_hand::owners(repo), by_hand::signer(repo, &new)] {
+            if let Err(what) = left {
+                step(format_args!("by hand: {what}"));
+            }
+        }
         manifests::check(repo)
     }
 

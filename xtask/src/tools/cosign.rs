@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use gitops::admit::Signature;
 use gitops::image_reference::ImageReference;
-use gitops::signing::{Demand, Signing};
+use gitops::signing::Signing;
 
 use crate::process::{Cmd, Ended};
 use crate::repo::Repo;
@@ -25,28 +25,25 @@ pub(crate) fn program() -> PathBuf {
     COSIGN.program()
 }
 
-/// The machine's own, as in a container, where nothing can be built; else ours.
+/// Ours, whose answers are known; the machine's own only where ours cannot be had, as in a container.
 fn command(repo: &Repo) -> anyhow::Result<Cmd> {
     let own = || Cmd::new("cosign", repo.root());
-    if own().arg("version").succeeds() {
-        return Ok(own());
+    match COSIGN.provide() {
+        Ok(ours) => Ok(Cmd::new(ours, repo.root())),
+        Err(_) if own().arg("version").succeeds() => Ok(own()),
+        Err(error) => Err(error),
     }
-    Ok(Cmd::new(COSIGN.provide()?, repo.root()))
 }
 
 pub(crate) fn provide() -> anyhow::Result<()> {
     COSIGN.provide().map(drop)
 }
 
-/// Whatever signing will need, before anything is built.
-pub(crate) fn demand(repo: &Repo, demand: Demand<'_>, key: Option<&str>) -> anyhow::Result<()> {
-    match demand {
-        Ok(Signing::None) | Err(_) => return Ok(()),
-        Ok(Signing::Key { .. }) if key.is_none() => {
-            return Err(anyhow::anyhow!("main demands images signed by a key, and none was named"))
-                .hint("--signing-key FILE, with its password in COSIGN_PASSWORD");
-        }
-        Ok(_) => {}
+/// Whatever signing will need.
+pub(crate) fn demand(repo: &Repo, signing: &Signing, key: Option<&str>) -> anyhow::Result<()> {
+    if matches!(signing, Signing::Key { .. }) && key.is_none() {
+        return Err(anyhow::anyhow!("main demands images signed by a key, and none was named"))
+            .hint("--signing-key FILE, with its password in COSIGN_PASSWORD");
     }
     command(repo).map(drop)
 }

@@ -84,10 +84,11 @@ fn free_to_move(history: &History, pin: &Pin) -> Result<(), Guard> {
         return Err(Guard::Held);
     }
     let current = history.head().map(|head| history.pinned(head));
-    if current == Some(Pinned::Pin(pin.clone())) {
-        return Err(Guard::NothingToDo);
+    match current {
+        // Another tag alone would restart every pod for nothing.
+        Some(Pinned::Pin(current)) if current.runs_the_same(pin) => Err(Guard::NothingToDo),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn pinning(history: &History, pin: &Pin, verb: &str) -> Plan {

@@ -9,10 +9,11 @@ use gitops::admit::{ImageCheck, Signature};
 use gitops::decide::Action;
 use gitops::event::{Observation, Proof};
 use gitops::guards::Guard;
+use gitops::pin::Pin;
 use gitops::plan::{Plan, Selector, Target};
 use gitops::simulation::faults::Mishap;
 use gitops::verdict::Verdict;
-use story::Story;
+use story::{Story, pin};
 
 const DEPLOYED: Observation = Observation::Deployed(Proof::SmokePassed);
 
@@ -107,6 +108,36 @@ fn both_changed_and_the_image_is_condemned_so_the_pin_alone_goes_back() {
 }
 
 #[test]
+fn an_environment_that_was_never_released_cannot_run_and_nobody_is_woken() {
+    let mut story = Story::new();
+    let failed = Observation::Failed(Verdict::RolloutFailed);
+    let nothing = Action::Nothing(Guard::NothingReleased);
+    assert_eq!(story.report(failed), nothing);
+    assert_eq!(story.report(Observation::TimedOut(Verdict::Unknown)), nothing);
+    // Be it frozen, or its holds unreadable: nothing is about to run.
+    story.freeze();
+    assert_eq!(story.report(failed), nothing);
+    // A release that failed is told, and so is what nobody could have released to.
+    let mut story = Story::new();
+    let action = story.report(Observation::Unrenderable);
+    assert!(matches!(action, Action::Page(_)), "{action}");
+    story.release("1.0.0");
+    let action = story.report(failed);
+    assert!(matches!(action, Action::Page(_)), "{action}");
+}
+
+#[test]
+fn a_pin_that_was_wiped_out_is_brought_back() {
+    let mut story = Story::new();
+    story.release("1.0.0");
+    story.report(DEPLOYED);
+    story.edit_pin(&Pin::unreleased_yaml());
+    let action = story.report(Observation::Failed(Verdict::RolloutFailed));
+    assert!(matches!(action, Action::Restore(_)), "{action}");
+    assert_eq!(story.version(), "1.0.0");
+}
+
+#[test]
 fn the_pin_is_the_last_verified_one_so_a_human_reviews_the_configuration() {
     let mut story = Story::new();
     story.release("1.0.0");
@@ -141,6 +172,28 @@ fn a_rollback_by_hand_is_the_same_plan() {
     story.report(DEPLOYED);
     story.roll_back(&Selector::Version("1.0.0".to_owned())).unwrap();
     assert_eq!(story.version(), "1.0.0");
+}
+
+#[test]
+fn another_tag_of_what_runs_already_restarts_nothing() {
+    let mut story = second_release();
+    story.report(DEPLOYED);
+    story.promote().unwrap();
+    let edit = |story: &mut Story, from: &str, to: &str| {
+        let text = pin("2.0.0").to_yaml();
+        assert!(text.contains(from), "{from}");
+        story.edit_pin(&text.replacen(from, to, 1));
+        story.report(DEPLOYED);
+    };
+    edit(&mut story, "newTag: 2.0.0", "newTag: stable");
+    assert_eq!(story.promote().err(), Some(Guard::NothingToDo));
+    assert_eq!(story.try_release("2.0.0").err(), Some(Guard::NothingToDo));
+    // A registry that moved, and a version that says something else, are changes.
+    edit(&mut story, "registry.example", "registry.example.org");
+    story.try_release("2.0.0").unwrap();
+    story.report(DEPLOYED);
+    edit(&mut story, "APP_VERSION=2.0.0", "APP_VERSION=2.0.1");
+    story.try_release("2.0.0").unwrap();
 }
 
 /// Tells a story that ends at each guard.

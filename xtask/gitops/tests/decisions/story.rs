@@ -27,7 +27,7 @@ fn environment(name: &str) -> Environment {
     }
 }
 
-fn pin(version: &str) -> Pin {
+pub(crate) fn pin(version: &str) -> Pin {
     let digest = contract::digest::Digest::of(version.as_bytes());
     Pin {
         image: format!("registry.example/api:{version}@{digest}").parse().unwrap(),

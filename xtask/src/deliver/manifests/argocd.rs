@@ -4,12 +4,14 @@
 use anyhow::Context;
 use fs_err as fs;
 use gitops::environment::Environment;
+use gitops::pin::Pinned;
 use serde_json::{Value, json};
 
 use crate::identity::{APPLICATIONS, Identity, NOTIFICATIONS, PROJECT, REGIONS, ROOT};
 use crate::rendered::{Object, Objects, list, texts};
 use crate::repo::Repo;
 
+const RELEASE: &str = ".github/workflows/release.yml";
 /// Kinds of the overlays that belong to no namespace.
 const CLUSTER_KINDS: [&str; 1] = ["Namespace"];
 const TRIGGERS: [&str; 3] = ["release-failed", "release-deployed", "release-unrenderable"];
@@ -28,6 +30,7 @@ pub(super) fn mistakes(
         Objects::parse(&text).with_context(|| format!("`{file}` is no YAML"))
     };
     let mut found = Vec::new();
+    the_registry_takes_our_images(&identity, &mut found);
     let project = read(PROJECT)?;
     let project =
         project.of("AppProject").next().context("no AppProject in argocd/apps/project.yaml")?;
@@ -70,6 +73,13 @@ pub(super) fn mistakes(
             if texts(project.at("/spec/sourceRepos")) != [identity.repository.as_str()] {
                 found.push(format!("{file}: sourceRepos must be {} alone", identity.repository));
             }
+            for gate in ["signatureKeys", "sourceIntegrity"] {
+                if !project.at(&format!("/spec/{gate}")).is_null() {
+                    found.push(format!(
+                        "{file}: {gate}: the bot signs no commit, so none is synced"
+                    ));
+                }
+            }
         }
     }
     let notifications = read(NOTIFICATIONS)?;
@@ -77,6 +87,36 @@ pub(super) fn mistakes(
         reports_arrive(settings, &identity, &mut found);
     }
     Ok(found)
+}
+
+/// GitHub's registry takes what a workflow pushes only below its repository's owner, in small letters.
+fn the_registry_takes_our_images(identity: &Identity, found: &mut Vec<String>) {
+    let Some(name) = identity.image.strip_prefix("ghcr.io/") else { return };
+    let owner = identity.slug().split('/').next().unwrap_or_default().to_lowercase();
+    if name.split('/').next() != Some(&owner) {
+        let image = &identity.image;
+        found.push(format!("{RELEASE}: IMAGE must be below ghcr.io/{owner}/, and is `{image}`"));
+    }
+}
+
+/// What an earlier name left behind. No mistake: the next release takes the new one.
+pub(super) fn pinned_elsewhere(
+    repo: &Repo,
+    pins: &[(Environment, Pinned)],
+) -> anyhow::Result<Vec<String>> {
+    if !repo.path(ROOT).is_file() {
+        return Ok(Vec::new());
+    }
+    let ours = Identity::read(repo)?.image;
+    let synced = |environment: &&(Environment, Pinned)| {
+        repo.path(&format!("{APPLICATIONS}/{}.yaml", environment.0)).is_file()
+    };
+    let others = pins.iter().filter(synced).filter_map(|(environment, pinned)| {
+        let image = pinned.pin()?.image.repository();
+        let told = || format!("{environment}: pins {image}, and {RELEASE} pushes to {ours}");
+        (image != ours).then(told)
+    });
+    Ok(others.collect())
 }
 
 /// `spec` is where the Application's own lies: an `ApplicationSet` has it in its template.
