@@ -20,7 +20,7 @@ use crate::deliver::program::Program;
 use crate::deliver::store::Store;
 use crate::reconciler::Node;
 use crate::repo::Repo;
-use crate::report::{Exit, data, step};
+use crate::report::{Exit, WithHint, data, step};
 use crate::tools::engine::{self, Build, Container, Files};
 
 /// Build the service's image, and prove that it answers
@@ -113,7 +113,9 @@ impl BuildArgs {
             data(build(repo, &content)?.service);
             return Ok(());
         }
-        let found = content.find(&self.store)?;
+        let found = content
+            .find(&self.store)
+            .hint("`docker login` to the registry; without one, `--push` has nowhere to look")?;
         let built = found.is_none();
         let pin = match found {
             Some(pin) => pin,
