@@ -169,7 +169,8 @@ pub(crate) fn pin(version: &str) -> Pin {
     pin_of(&format!("127.0.0.1:{}/o/api", registry()), version)
 }
 
-/// The registry answers for `gone/…` that it is not there, and for `broken/…` with a failure.
+/// The registry answers for `gone/…` that it is not there, for `broken/…` with a failure, and for `private/…`
+/// only who is logged in.
 pub(crate) fn pin_in(folder: &str, version: &str) -> Pin {
     pin_of(&format!("127.0.0.1:{}/{folder}/api", registry()), version)
 }
@@ -198,6 +199,12 @@ fn registry() -> u16 {
                 let status = match head.split_whitespace().nth(1) {
                     Some(path) if path.starts_with("/v2/gone/") => "404 Not Found",
                     Some(path) if path.starts_with("/v2/broken/") => "503 Service Unavailable",
+                    Some(path)
+                        if path.starts_with("/v2/private/")
+                            && !head.contains("uthorization: Basic ") =>
+                    {
+                        "401 Unauthorized"
+                    }
                     Some(path) if path.starts_with("/v2/") => "200 OK",
                     _ => "400 Bad Request",
                 };

@@ -1,6 +1,6 @@
-//! [`Runner`]: takes a workflow's steps in order, with the expressions that ours use; one that it does not
-//! know is a failure of the test.
+//! [`Runner`]: takes the jobs of a workflow and their steps in order.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -8,32 +8,51 @@ use e2e::process::{command, run};
 use e2e::repo;
 use serde_json::{Map, Value, json};
 
-use crate::scratch::Scratch;
+use crate::expressions::Expressions;
+use crate::scratch::{self, Scratch};
 
 /// What a runner has of others' programs, in a folder that is first on PATH. Each writes down how it was called.
+/// What `flags` of a command name stands right behind it.
 const CARGO: &str = r#"#!/bin/sh
 echo "$@" >> "$CALLS"
 case "$1" in
   build) ;;
-  xtask) shift; name="$1"; shift; eval "flags=\${FLAGS_$name:-}"; exec "$XTASK" "$name" "$@" $flags ;;
+  xtask)
+    name="$2"; words="$2"; shift 2
+    if [ "$name" = image ]; then name="image_$1"; words="image $1"; shift; fi
+    eval "flags=\${FLAGS_$name:-}"
+    exec "$XTASK" $words $flags "$@" ;;
+  install) ;;
+  deny) echo "${ADVISORY:-advisories ok}"; [ -z "${ADVISORY:-}" ] ;;
   *) exit 99 ;;
 esac
 "#;
-/// One issue may be open: the one that was made before.
+/// One issue may be open: the one that was made before. It shows the last that we wrote there.
 const GH: &str = r#"#!/bin/sh
 echo "gh $@" >> "$CALLS"
+body() { while [ "$1" != --body-file ]; do shift; done; cp "$2" "$ISSUES/last"; }
 case "$2" in
   list) if [ -e "$ISSUES/1" ]; then echo 12; fi ;;
-  create) while [ "$1" != --body-file ]; do shift; done; cp "$2" "$ISSUES/1" ;;
-  comment) ;;
+  create) body "$@"; cp "$ISSUES/last" "$ISSUES/1" ;;
+  comment) body "$@" ;;
+  view) cat "$ISSUES/last" ;;
   *) exit 99 ;;
 esac
 "#;
 
-/// No registry is logged in to here.
+/// What it is logged in to is the tests' registry, whatever its name.
 const DOCKER: &str = r#"#!/bin/sh
 echo "docker $@" >> "$CALLS"
-[ "$(cat)" = a-token ]
+[ "$1" = login ] && [ "$(cat)" = a-token ] || exit 1
+auth="$(printf 'a-person:a-token' | base64)"
+printf '{"auths":{"%s":{"auth":"%s"}}}' "$REGISTRY" "$auth" > "$DOCKER_CONFIG/config.json"
+"#;
+
+/// From the folder of the one that it is asked for.
+const CURL: &str = r#"#!/bin/sh
+echo "curl $@" >> "$CALLS"
+for last; do :; done
+cp "$DOWNLOADS/${last##*/}" .
 "#;
 
 pub(crate) fn workflow(name: &str) -> Value {
@@ -48,11 +67,14 @@ pub(crate) struct Runner<'a> {
     scratch: &'a Scratch,
     checkout: PathBuf,
     env: Vec<(String, String)>,
+    client: &'static str,
 }
 
 /// How a run of a workflow ended.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Ended {
+    /// Those that were not skipped.
+    pub(crate) jobs: Vec<String>,
     /// Name of the step that failed; the steps after it were not taken.
     pub(crate) failed: Option<String>,
     /// What was called, a line each.
@@ -68,10 +90,14 @@ impl Ended {
         assert_eq!(self.failed, None, "{}", self.said);
     }
 
+    pub(crate) fn called(&self, words: &str) -> bool {
+        self.commands.iter().any(|line| line.contains(words))
+    }
+
     #[track_caller]
     pub(crate) fn has(&self, words: &[&str]) {
         for word in words {
-            assert!(self.commands.iter().any(|line| line.contains(word)), "{word}: {self:?}");
+            assert!(self.called(word), "{word}: {self:?}");
         }
     }
 }
@@ -82,11 +108,13 @@ impl<'a> Runner<'a> {
         for folder in [&bin, &scratch.path("issues"), &scratch.path("temp")] {
             fs_err::create_dir_all(folder).unwrap();
         }
-        for (name, text) in [("cargo", CARGO), ("gh", GH), ("docker", DOCKER)] {
+        for (name, text) in [("cargo", CARGO), ("gh", GH), ("docker", DOCKER), ("curl", CURL)] {
             fs_err::write(bin.join(name), text).unwrap();
             run(command("chmod", &bin).args(["+x", name])).success();
         }
-        Self { scratch, checkout: scratch.path("clone"), env: Vec::new() }
+        let checkout = scratch.path("clone");
+        repo::copy(&repo::root().join(".github"), &checkout.join(".github"));
+        Self { scratch, checkout, env: Vec::new(), client: "a-client" }
     }
 
     /// In the checkout that the tests run in, where there is something to build; `flags` keep from there what
@@ -101,58 +129,153 @@ impl<'a> Runner<'a> {
         runner
     }
 
+    /// With one more variable.
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// As in a fork that is not set up.
+    pub(crate) fn without_a_bot(self) -> Self {
+        Self { client: "", ..self }
+    }
+
     pub(crate) fn checkout(&self) -> &Path {
         &self.checkout
     }
 
     pub(crate) fn issues(&self) -> Vec<String> {
-        let entries = fs_err::read_dir(self.scratch.path("issues")).unwrap();
-        entries.map(|entry| fs_err::read_to_string(entry.unwrap().path()).unwrap()).collect()
+        fs_err::read_to_string(self.scratch.path("issues/1")).into_iter().collect()
     }
 
     pub(crate) fn run(&self, name: &str, inputs: &[(&str, &str)]) -> Ended {
+        self.run_job(name, inputs, |_| true)
+    }
+
+    /// The jobs that `wanted` names, each after those that it needs.
+    pub(crate) fn run_job(
+        &self,
+        name: &str,
+        inputs: &[(&str, &str)],
+        wanted: impl Fn(&str) -> bool,
+    ) -> Ended {
         drop(fs_err::remove_file(self.scratch.path("calls")));
         let file = workflow(name);
         let inputs: Map<String, Value> =
             inputs.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
-        let mut job = Job {
-            runner: self,
-            env: file["env"].clone(),
-            context: json!({
+        let mut ended = Ended::default();
+        let mut needs = Map::new();
+        let mut before = BTreeSet::new();
+        let mut left: Vec<_> =
+            file["jobs"].as_object().unwrap().iter().filter(|(job, _)| wanted(job)).collect();
+        while !left.is_empty() {
+            let is_next = |(_, definition): &(&String, &Value)| {
+                names(&definition["needs"]).iter().all(|needed| before.contains(needed))
+            };
+            let place = left.iter().position(is_next).unwrap_or_else(|| panic!("{name}: {left:?}"));
+            let (job, definition) = left.remove(place);
+            before.insert(job.clone());
+            if names(&definition["needs"]).iter().any(|needed| !needs.contains_key(needed)) {
+                continue;
+            }
+            let expressions = Expressions(json!({
                 "inputs": inputs,
-                "github": { "token": "a-token" },
-                "runner": { "os": "Linux", "temp": self.scratch.path("temp").display().to_string() },
-                "vars": { "GITOPS_CLIENT_ID": "a-client" },
-                "secrets": { "GITOPS_PRIVATE_KEY": "a-key" },
+                "github": { "token": token(&definition["permissions"]) },
+                "runner": {
+                    "os": "Linux",
+                    "temp": self.scratch.path("temp").display().to_string(),
+                },
+                "vars": { "GITOPS_CLIENT_ID": self.client },
+                "secrets": secrets(&definition["environment"]),
+                "matrix": first_of_each(&definition["strategy"]["matrix"]),
                 "env": file["env"],
-                "steps": { "bot": { "outputs": { "token": "a-bot" } } },
-            }),
-            said: String::new(),
-            used: Vec::new(),
-        };
-        let jobs = file["jobs"].as_object().unwrap();
-        assert_eq!(jobs.len(), 1, "{name}");
-        let failed = jobs.values().find_map(|definition| job.take(&definition["steps"]).err());
-        let calls = fs_err::read_to_string(self.scratch.path("calls")).unwrap_or_default();
-        let commands = calls.lines().map(str::to_owned).collect();
-        Ended { failed, commands, used: job.used, said: job.said }
+                "needs": needs,
+                "steps": {},
+            }));
+            if definition["if"].as_str().is_some_and(|condition| !expressions.holds(condition)) {
+                continue;
+            }
+            let env = file["env"].clone();
+            let mut job_run = Job { runner: self, env, expressions, ended };
+            job_run.ended.jobs.push(job.clone());
+            let failed = job_run.take(&definition["steps"]).err();
+            needs
+                .insert(job.clone(), json!({ "outputs": job_run.outputs(&definition["outputs"]) }));
+            ended = job_run.ended;
+            ended.failed = failed;
+            if ended.failed.is_some() {
+                break;
+            }
+        }
+        ended.commands = calls(self.scratch);
+        ended
     }
+
+    /// One step of a workflow that has others which are not for a test.
+    pub(crate) fn take(&self, name: &str, step: &str) -> Ended {
+        drop(fs_err::remove_file(self.scratch.path("calls")));
+        let file = workflow(name);
+        let jobs = file["jobs"].as_object().unwrap().values();
+        let steps = jobs.flat_map(|job| job["steps"].as_array().unwrap());
+        let steps: Value = steps.filter(|found| found["name"] == step).cloned().collect();
+        assert_eq!(steps.as_array().map(Vec::len), Some(1), "{name}: {step}");
+        let expressions = Expressions(json!({}));
+        let (env, ended) = (Value::Null, Ended::default());
+        let mut job = Job { runner: self, env, expressions, ended };
+        job.ended.failed = job.take(&steps).err();
+        Ended { commands: calls(self.scratch), ..job.ended }
+    }
+}
+
+fn calls(scratch: &Scratch) -> Vec<String> {
+    let calls = fs_err::read_to_string(scratch.path("calls")).unwrap_or_default();
+    calls.lines().map(str::to_owned).collect()
+}
+
+fn names(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(names) => names.iter().map(|name| name.as_str().unwrap().to_owned()).collect(),
+        name => name.as_str().map(str::to_owned).into_iter().collect(),
+    }
+}
+
+/// That of the tests' images.
+fn registry() -> String {
+    scratch::pin("1.0.0").image.repository().split('/').next().unwrap().to_owned()
+}
+
+/// Of the job. The registry knows one that may read packages.
+fn token(permissions: &Value) -> &'static str {
+    if permissions["packages"].is_string() { "a-token" } else { "a-token-for-no-packages" }
+}
+
+/// The key is in an Environment, and nobody outside of it sees one.
+fn secrets(environment: &Value) -> Value {
+    match environment.as_str() {
+        Some("gitops") => json!({ "GITOPS_PRIVATE_KEY": "a-key" }),
+        _ => json!({}),
+    }
+}
+
+fn first_of_each(matrix: &Value) -> Value {
+    let pairs = matrix.as_object().into_iter().flatten();
+    pairs.map(|(name, values)| (name.clone(), values[0].clone())).collect()
 }
 
 /// The steps of a job, or of an action of ours, which has a context of its own.
 struct Job<'a> {
     runner: &'a Runner<'a>,
     env: Value,
-    context: Value,
-    said: String,
-    used: Vec<(String, Map<String, Value>)>,
+    expressions: Expressions,
+    ended: Ended,
 }
 
 impl Job<'_> {
     /// The name of the step that failed.
     fn take(&mut self, steps: &Value) -> Result<(), String> {
         for step in steps.as_array().unwrap() {
-            if step["if"].as_str().is_some_and(|condition| !self.holds(condition)) {
+            let condition = step["if"].as_str();
+            if condition.is_some_and(|condition| !self.expressions.holds(condition)) {
                 continue;
             }
             match (step["uses"].as_str(), step["run"].as_str()) {
@@ -168,32 +291,59 @@ impl Job<'_> {
         let Some(folder) = action.strip_prefix("./") else {
             // Somebody else's: what it is given must make sense all the same.
             let name = action.split_once('@').unwrap().0.to_owned();
-            self.used.push((name, self.with(step)));
+            if name == "actions/create-github-app-token" {
+                self.give(step, &json!({ "token": "a-bot" }));
+            }
+            self.ended.used.push((name, self.with(step)));
             return Ok(());
         };
         let action = read(&repo::root().join(folder).join("action.yml"));
         let mut inputs = self.with(step);
+        for name in inputs.keys() {
+            assert!(action["inputs"].get(name).is_some(), "{folder} knows no `{name}`");
+        }
         for (name, input) in action["inputs"].as_object().unwrap() {
             if !inputs.contains_key(name) {
                 assert_ne!(input["required"], true, "{folder} needs `{name}`");
                 inputs.insert(name.clone(), input["default"].clone());
             }
         }
-        let mut context = self.context.clone();
+        let mut context = self.expressions.0.clone();
         context["inputs"] = Value::Object(inputs);
         context["steps"] = json!({});
-        let (runner, env) = (self.runner, self.env.clone());
-        let mut inner = Job { runner, env, context, said: String::new(), used: Vec::new() };
-        let ended = inner.take(&action["runs"]["steps"]);
-        self.said.push_str(&inner.said);
-        self.used.extend(inner.used);
-        ended
+        // An action sees no secret but what it is given.
+        context["secrets"] = json!({});
+        let expressions = Expressions(context);
+        let ended = std::mem::take(&mut self.ended);
+        let mut inner = Job { runner: self.runner, env: self.env.clone(), expressions, ended };
+        let result = inner.take(&action["runs"]["steps"]);
+        let values = action["outputs"].as_object().into_iter().flatten();
+        let values = values.map(|(name, output)| (name.clone(), output["value"].clone())).collect();
+        let outputs = if result.is_ok() { inner.outputs(&values) } else { json!({}) };
+        self.ended = inner.ended;
+        self.give(step, &outputs);
+        result
+    }
+
+    fn give(&mut self, step: &Value, outputs: &Value) {
+        if let Some(id) = step["id"].as_str() {
+            self.expressions.0["steps"][id] = json!({ "outputs": outputs });
+        }
+    }
+
+    fn outputs(&self, expressions: &Value) -> Value {
+        let each = expressions.as_object().into_iter().flatten();
+        each.map(|(name, text)| {
+            (name.clone(), json!(self.expressions.expand(text.as_str().unwrap())))
+        })
+        .collect()
     }
 
     fn with(&self, step: &Value) -> Map<String, Value> {
         let given = step["with"].as_object().cloned().unwrap_or_default();
         let expand = |(name, value): (String, Value)| {
-            let value = value.as_str().map_or(value.clone(), |text| json!(self.expand(text)));
+            let value =
+                value.as_str().map_or(value.clone(), |text| json!(self.expressions.expand(text)));
             (name, value)
         };
         given.into_iter().map(expand).collect()
@@ -211,66 +361,30 @@ impl Job<'_> {
         bash.env("XTASK", repo::xtask()).env("CALLS", path("calls")).env("ISSUES", path("issues"));
         bash.env("RUNNER_TEMP", path("temp")).env("GITHUB_OUTPUT", &output);
         bash.env("GITHUB_STEP_SUMMARY", path("temp").join("summary")).env("RETRY_AFTER", "0");
+        bash.env("GITHUB_PATH", path("temp").join("path")).env("DOWNLOADS", path("downloads"));
         bash.env("GITHUB_SERVER_URL", "https://example.org").env("GITHUB_REPOSITORY", "o/r");
         bash.env("GITHUB_RUN_ID", "7").env("GITHUB_ACTOR", "a-person");
-        bash.env("DOCKER_CONFIG", path("temp"));
+        bash.env("DOCKER_CONFIG", path("temp")).env("REGISTRY", registry());
         for own in ["XTASK_HOME", "XTASK_CLONE", "XTASK_REMOTE", "http_proxy", "HTTP_PROXY"] {
             bash.env_remove(own);
         }
         bash.envs(self.runner.env.iter().map(|(name, value)| (name, value)));
         for env in [&self.env, &step["env"]] {
             for (name, value) in env.as_object().into_iter().flatten() {
-                bash.env(name, self.expand(value.as_str().unwrap()));
+                bash.env(name, self.expressions.expand(value.as_str().unwrap()));
             }
         }
         let ended = run(&mut bash);
-        write!(self.said, "{}{}", ended.stdout, ended.stderr).unwrap();
-        if let Some(id) = step["id"].as_str() {
-            let outputs = fs_err::read_to_string(&output).unwrap();
-            let pair = |line: &str| {
-                let (name, value) = line.split_once('=').unwrap();
-                (name.to_owned(), json!(value))
-            };
-            let outputs: Map<String, Value> = outputs.lines().map(pair).collect();
-            self.context["steps"][id] = json!({ "outputs": outputs });
-        }
+        write!(self.ended.said, "{}{}", ended.stdout, ended.stderr).unwrap();
+        let outputs = fs_err::read_to_string(&output).unwrap();
+        let pair = |line: &str| {
+            let (name, value) = line.split_once('=').unwrap();
+            (name.to_owned(), json!(value))
+        };
+        self.give(step, &outputs.lines().map(pair).collect());
         if ended.code == Some(0) {
             return Ok(());
         }
         Err(step["name"].as_str().unwrap_or(script).to_owned())
-    }
-
-    fn expand(&self, text: &str) -> String {
-        let mut expanded = String::new();
-        let mut rest = text;
-        while let Some((before, after)) = rest.split_once("${{") {
-            let (expression, after) = after.split_once("}}").unwrap();
-            expanded.push_str(before);
-            expanded.push_str(&self.value(expression.trim()));
-            rest = after;
-        }
-        expanded + rest
-    }
-
-    /// `NAME.NAME…`, a text in quotes, or a function whose result no `run:` sees.
-    fn value(&self, expression: &str) -> String {
-        if let Some(text) = expression.strip_prefix('\'') {
-            return text.strip_suffix('\'').unwrap().to_owned();
-        }
-        if expression.starts_with("hashFiles(") {
-            return "a-hash".to_owned();
-        }
-        let pointer = format!("/{}", expression.replace('.', "/"));
-        let value = self.context.pointer(&pointer);
-        value.and_then(Value::as_str).unwrap_or_else(|| panic!("`{expression}`")).to_owned()
-    }
-
-    fn holds(&self, condition: &str) -> bool {
-        let compare = |(left, right): (&str, &str)| self.value(left) == self.value(right);
-        match (condition.split_once(" == "), condition.split_once(" != ")) {
-            (Some(sides), None) => compare(sides),
-            (None, Some(sides)) => !compare(sides),
-            _ => panic!("`{condition}`"),
-        }
     }
 }

@@ -2,6 +2,7 @@
 //! whoever makes the same again finds what is there, and a [`Pin`] is what is known of it once its digest
 //! was read back from where it lives.
 
+use anyhow::Context;
 use contract::artifact::Artifact;
 use contract::digest::Digest;
 use gitops::image_reference::ImageReference;
@@ -63,6 +64,23 @@ impl Content<'_> {
             }
         }
         self.pin(digest).map(Some)
+    }
+
+    /// The artifact's own image beside it, by digest. A name that stands for another model is an error.
+    pub(crate) fn model(&self, store: &Store) -> anyhow::Result<String> {
+        let models = repository_of_models(self.repository);
+        let manifest = self.artifact.manifest();
+        let name = format!("{models}:{}", manifest.model_version);
+        let digest = store
+            .resolve(&models, manifest.model_version.as_str())?
+            .with_context(|| format!("{name} is not there"))
+            .hint("delete the service's tag: both are made together")?;
+        let labels = store.labels(&models, digest)?;
+        if labels.get(assembly::MODEL_DIGEST_LABEL) != Some(&manifest.model_digest.to_string()) {
+            return Err(anyhow::anyhow!("{name} holds another model"))
+                .hint("delete that tag in the registry: it was not pushed by a release");
+        }
+        Ok(format!("{models}@{digest}"))
     }
 
     /// Builds what is missing and puts it where images live, the artifact's own image beside it.

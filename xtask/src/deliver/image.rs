@@ -7,15 +7,15 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use contract::artifact::Artifact;
 use contract::digest::Digest;
 use gitops::pin::Pin;
 use gitops::verdict::Verdict;
+use serde::Serialize;
 
 use crate::deliver::assembly::{APP_VERSION_LABEL, MODEL_DIGEST_LABEL};
 use crate::deliver::content::Content;
 use crate::deliver::gitops_image;
-use crate::deliver::models::repository_of_models;
+use crate::deliver::models::{Models, repository_of_models};
 use crate::deliver::program::Program;
 use crate::deliver::scan;
 use crate::deliver::store::Store;
@@ -50,12 +50,18 @@ impl Command {
 /// whatever Docker has cached: after another training, only the model's layer is new.
 #[derive(clap::Args)]
 pub(crate) struct BuildArgs {
-    /// Artifact folder [default: the one trained last]
-    #[arg(long, value_name = "DIR")]
-    model: Option<PathBuf>,
-    /// Also push both, the artifact's to REPOSITORY-model, and print the name with its digest
+    /// Artifact folder, or the artifact's own image as NAME@sha256:… [default: the one trained last]
+    #[arg(long, value_name = "DIR|IMAGE")]
+    model: Option<String>,
+    /// Also push both, the artifact's to REPOSITORY-model, and print the name with its digest; what is
+    /// there already is found by its name, and neither built nor pushed
     #[arg(long, value_name = "REPOSITORY")]
     push: Option<String>,
+    /// Print one JSON object: what was pushed, and whether it was built just now
+    #[arg(long, requires = "push")]
+    json: bool,
+    #[command(flatten)]
+    store: Store,
 }
 
 /// Start an image as a cluster would, and let its own smoke test decide
@@ -77,27 +83,58 @@ pub(crate) struct SmokeArgs {
 /// Also the name of the target in the Dockerfile.
 pub(crate) const REPOSITORY: &str = "mnist-api";
 
+/// What was pushed, as JSON. Fields are added and never renamed.
+#[derive(Serialize)]
+struct Pushed {
+    /// The service's, as a pin names it.
+    image: String,
+    digest: String,
+    /// The artifact's own, as `release --model` takes it.
+    model: String,
+    /// Not found, so made from this checkout.
+    built: bool,
+}
+
 impl BuildArgs {
     pub(crate) fn run(self, repo: &Repo) -> anyhow::Result<()> {
-        engine::demand()?;
-        let folder = self.model.unwrap_or_else(|| repo.latest_artifact());
-        let artifact = Artifact::open(&fs_err::canonicalize(&folder)?)
-            .hint("`cargo xtask train` makes an artifact")?;
+        let scratch = tempfile::tempdir().context("making a folder for artifacts")?;
+        let models = Models { repo, store: &self.store, scratch: scratch.path() };
+        let artifact = models.candidate(self.model.as_deref())?;
         let program = Program::of(repo)?;
         if program.dirty {
             step("the work tree holds changes that no commit does; the image's name says so");
         }
-        let repository = self.push.as_deref();
+        let in_layout = self.store.layout.as_ref().map(|_| REPOSITORY);
+        let repository = self.push.as_deref().or(in_layout);
         let content = Content {
             artifact: &artifact,
             program: &program,
             repository: repository.unwrap_or(REPOSITORY),
         };
-        let built = build(repo, &content)?;
-        match repository {
-            None => data(built.service),
-            Some(_) => data(content.pin(built.push(&content)?)?.image),
+        if repository.is_none() {
+            engine::demand()?;
+            data(build(repo, &content)?.service);
+            return Ok(());
         }
+        let found = content
+            .find(&self.store)
+            .hint("`docker login` to the registry; without one, `--push` has nowhere to look")?;
+        let built = found.is_none();
+        let pin = match found {
+            Some(pin) => pin,
+            None => content.make(repo, &self.store)?,
+        };
+        if !built {
+            step(format_args!("{} is there already", pin.image));
+        }
+        if !self.json {
+            data(pin.image);
+            return Ok(());
+        }
+        let digest = pin.image.digest().to_string();
+        let model = content.model(&self.store)?;
+        let pushed = Pushed { image: pin.image.to_string(), digest, model, built };
+        data(serde_json::to_string(&pushed)?);
         Ok(())
     }
 }
