@@ -3,6 +3,8 @@
 
 #[path = "docs/commands.rs"]
 mod commands;
+#[path = "workflows/expressions.rs"]
+mod expressions;
 #[path = "docs/fork.rs"]
 mod fork;
 #[path = "workflows/runner.rs"]

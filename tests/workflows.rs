@@ -218,7 +218,7 @@ fn release_trains_a_model_and_attests_what_it_built_and_pins_that() {
     };
     attested("actions/attest-build-provenance");
     let list = attested("actions/attest-sbom")["sbom-path"].as_str().unwrap();
-    let list: Value = serde_json::from_slice(&fs_err::read(list).unwrap()).unwrap();
+    let list: serde_json::Value = serde_json::from_slice(&fs_err::read(list).unwrap()).unwrap();
     assert_eq!(list["spdxVersion"], "SPDX-2.3");
     assert!(scratch.titles()[0].starts_with("release(staging): unreleased -> "));
 
