@@ -26,6 +26,16 @@ fn the_bots_key_is_read_in_its_environment_and_not_where_a_model_is_trained() {
             assert_eq!(has_key, text.contains("actions/checkout@") && !keeps, "{name}.{job}");
         }
     }
+    // Before it is pinned, and nothing that somebody else left in the registry.
+    let release = workflow("release");
+    let mut attesting = Vec::new();
+    collect(&release["jobs"]["build"], "uses", &mut attesting);
+    attesting.retain(|step| text_of(step, "uses").contains("attest"));
+    assert!(!attesting.is_empty());
+    for step in attesting {
+        assert_eq!(step["if"], "fromJSON(steps.image.outputs.last).built", "{step}");
+    }
+    assert!(!release["jobs"]["pin"].to_string().contains("attest"));
     // Without it the called workflow's Environment has no secret.
     assert_eq!(workflow("retrain")["jobs"]["retrain"]["secrets"], "inherit");
 }

@@ -195,6 +195,8 @@ impl<'a> Runner<'a> {
             if definition["if"].as_str().is_some_and(|condition| !expressions.holds(condition)) {
                 continue;
             }
+            // A machine of its own, where nobody has logged in.
+            drop(fs_err::remove_file(self.scratch.path("temp/config.json")));
             let env = file["env"].clone();
             let mut job_run = Job { runner: self, env, expressions, ended };
             job_run.ended.jobs.push(job.clone());
