@@ -8,6 +8,8 @@ use e2e::repo;
 use gitops::pin::Pin;
 use tempfile::TempDir;
 
+use crate::scratch::{Scratch, says};
+
 const ENVIRONMENTS: [&str; 3] = ["local", "production", "staging"];
 
 /// A copy of `kustomize/` that has never released, for edits.
@@ -242,6 +244,22 @@ fn all_mistakes_are_told_together() {
     ] {
         assert!(told.contains(mistake), "`{mistake}` missing in:\n{told}");
     }
+}
+
+#[test]
+fn a_demand_for_signatures_that_cannot_be_read_is_told_before_it_stops_a_promotion() {
+    const SIGNING: &str = "kustomize/signing.yaml";
+    let (tree, scratch) = (Tree::new(&["staging"]), Scratch::new());
+    says(&scratch.xtask(&["audit"]), 0, &["0 findings"]);
+    for broken in ["", "mode: off\n", "mode: key\n", "mode: none\nmode: none\n"] {
+        tree.write(SIGNING, broken);
+        says(&tree.manifests(&["check"]), 1, &["signing: kustomize/signing.yaml cannot be read: "]);
+        scratch.commit("edit the demand", SIGNING, broken);
+        let told = "finding: kustomize/signing.yaml: cannot be read, so no image may be pinned: ";
+        says(&scratch.xtask(&["audit"]), 5, &[told]);
+    }
+    tree.write(SIGNING, "mode: none\n");
+    tree.manifests(&["check"]).success();
 }
 
 #[test]
