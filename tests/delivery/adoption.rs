@@ -1,6 +1,7 @@
 //! A fork made one's own, and what `manifests check` says of `argocd/`.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use e2e::process::{Ended, command, run};
 use e2e::repo;
@@ -172,4 +173,84 @@ fn what_would_silence_or_stop_the_loop_is_told() {
         fork.edit(file, from, to);
         says(&fork.xtask(&["manifests", "check"]), 1, &["argocd: argocd/", told]);
     }
+}
+
+/// One with names that these tests know, whatever the checkout's are.
+fn leaf() -> Fork {
+    static LEAF: OnceLock<Fork> = OnceLock::new();
+    let named = LEAF.get_or_init(|| {
+        let fork = Fork::new();
+        fork.init(ADDRESS, IMAGE, "leaf").success();
+        fork
+    });
+    let fork = Fork { folder: tempfile::tempdir().unwrap() };
+    repo::copy(named.folder.path(), fork.folder.path());
+    fork
+}
+
+const RELEASE: &str = ".github/workflows/release.yml";
+
+#[test]
+fn what_only_has_the_name_of_a_fork_keeps_it() {
+    let fork = leaf();
+    let before = fork.text();
+    for namespace in ["api", "default-deny", "argocd-cm", "argocd-notifications-cm"] {
+        fork.init(ADDRESS, IMAGE, namespace).success();
+        fork.init(ADDRESS, IMAGE, "leaf").success();
+        assert_eq!(fork.text(), before, "{namespace}");
+    }
+    for namespace in ["leaf-staging", "shop-production", "leaf-root"] {
+        says(&fork.init(ADDRESS, IMAGE, namespace), 1, &["--namespace: ", "name two things"]);
+    }
+    assert_eq!(fork.text(), before);
+}
+
+#[test]
+fn an_image_and_a_signer_are_renamed_however_the_line_is_written() {
+    let fork = leaf();
+    fork.edit(RELEASE, &format!("IMAGE: {IMAGE}\n"), &format!("IMAGE: '{IMAGE}' # ours\r\n"));
+    let signer = |address| format!("{address}/.github/workflows/release.yml@refs/heads/main");
+    let demand = format!("mode: keyless\nissuer: https://i.org\nidentity: {}\n", signer(ADDRESS));
+    fs_err::write(fork.path("kustomize/signing.yaml"), demand).unwrap();
+    fork.init("https://github.com/acme/oak", "ghcr.io/acme/oak", "leaf").success();
+    let after = fork.text();
+    assert!(after.contains("IMAGE: 'ghcr.io/acme/oak' # ours"));
+    assert!(after.contains(&signer("identity: https://github.com/acme/oak")));
+    assert!(!after.contains("acme/leaf-doctor"));
+}
+
+#[test]
+fn a_line_that_init_cannot_read_fails_it() {
+    let fork = leaf();
+    fork.edit(
+        RELEASE,
+        &format!("env:\n  IMAGE: {IMAGE}\n"),
+        &format!("env: {{ IMAGE: {IMAGE} }}\n"),
+    );
+    let told = [&format!("release.yml: env.IMAGE is still `{IMAGE}`"), "hint: "];
+    says(&fork.init(ADDRESS, "ghcr.io/acme/oak", "leaf"), 1, &told);
+}
+
+#[test]
+fn what_a_killed_init_left_half_written_is_no_file() {
+    let fork = leaf();
+    for folder in ["argocd/apps", "argocd/install", "tests/golden"] {
+        for entry in fs_err::read_dir(fork.path(folder)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            // Above the largest process id that there is.
+            let partial = format!("{folder}/.{name}.partial-4194999.0");
+            fs_err::write(fork.path(&partial), "half: [").unwrap();
+        }
+    }
+    fork.xtask(&["manifests", "check"]).success();
+    fork.init(ADDRESS, IMAGE, "oak").success();
+}
+
+#[test]
+fn a_file_that_cannot_be_read_leaves_the_others_as_they_are() {
+    let fork = leaf();
+    fs_err::write(fork.path("argocd/install/extra.yaml"), b"\xff\n").unwrap();
+    let before = fork.text();
+    says(&fork.init(ADDRESS, IMAGE, "oak"), 1, &["argocd/install/extra.yaml"]);
+    assert_eq!(fork.text(), before);
 }
