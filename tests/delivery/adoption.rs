@@ -232,6 +232,13 @@ fn a_line_that_init_cannot_read_fails_it() {
 }
 
 #[test]
+fn an_address_written_otherwise_is_the_same() {
+    let fork = leaf();
+    let other = "https://www.GitHub.com:443/acme/leaf-doctor.git/";
+    says(&fork.init(other, IMAGE, "leaf"), 0, &["nothing to do"]);
+}
+
+#[test]
 fn what_a_killed_init_left_half_written_is_no_file() {
     let fork = leaf();
     for folder in ["argocd/apps", "argocd/install", "tests/golden"] {
@@ -253,4 +260,30 @@ fn a_file_that_cannot_be_read_leaves_the_others_as_they_are() {
     let before = fork.text();
     says(&fork.init(ADDRESS, IMAGE, "oak"), 1, &["argocd/install/extra.yaml"]);
     assert_eq!(fork.text(), before);
+}
+
+#[test]
+fn an_init_that_ended_half_way_is_finished_by_the_same_and_by_no_other() {
+    let (fork, other) = (leaf(), leaf());
+    other.init(ADDRESS, IMAGE, "shop").success();
+    let half = "argocd/apps/staging.yaml";
+    fs_err::copy(other.path(half), fork.path(half)).unwrap();
+    says(&fork.init(ADDRESS, IMAGE, "oak"), 1, &["argocd: ", "hint: ", "git restore argocd "]);
+
+    let fork = leaf();
+    fs_err::copy(other.path(half), fork.path(half)).unwrap();
+    fork.init(ADDRESS, IMAGE, "shop").success();
+    assert_eq!(fork.text(), other.text());
+}
+
+#[test]
+fn of_two_at_once_each_finds_what_the_other_wrote() {
+    let fork = leaf();
+    std::thread::scope(|scope| {
+        for namespace in ["oak", "elm", "fir"] {
+            let fork = &fork;
+            scope.spawn(move || fork.init(ADDRESS, IMAGE, namespace).success());
+        }
+    });
+    fork.xtask(&["manifests", "check"]).success();
 }
