@@ -287,3 +287,106 @@ fn of_two_at_once_each_finds_what_the_other_wrote() {
     });
     fork.xtask(&["manifests", "check"]).success();
 }
+
+#[test]
+fn what_would_lose_an_environment_or_its_reports_is_told() {
+    const APPS: &str = "argocd/apps/kustomization.yaml";
+    const STAGING: &str = "argocd/apps/staging.yaml";
+    const PRODUCTION: &str = "argocd/apps/production.yaml";
+    const PROJECT: &str = "argocd/apps/project.yaml";
+    const ROOT: &str = "argocd/root.yaml";
+    const NOTIFICATIONS: &str = "argocd/install/argocd-notifications-cm.yaml";
+    const ARGOCD: &str = "argocd/install/argocd-cm.yaml";
+    const LIMIT: &str = "argocd/install/argocd-cmd-params-cm.yaml";
+    const ROLLBACK: &str = ".github/workflows/rollback.yml";
+    const API: &str = "https://api.github.com/repos/acme/leaf-doctor/";
+    let elsewhere = format!("url: https://example.org/?{API}");
+    let here = format!("url: {API}");
+    // Edits that do not hide one another share a fork. Nothing to replace is the whole file.
+    let groups: &[&[(&str, &str, &str, &str)]] = &[
+        &[
+            (APPS, "  - production.yaml\n", "", "deploys to {\"namespace\":\"leaf-production\""),
+            (STAGING, "name: leaf-staging", "name: staging", "metadata.name must be leaf-staging"),
+            (STAGING, "namespace: argocd", "namespace: other", "metadata.namespace must be argocd"),
+            (
+                STAGING,
+                "selfHeal: true }",
+                "selfHeal: true, enabled: false }",
+                "enabled must not be",
+            ),
+            (
+                PROJECT,
+                "  clusterRes",
+                "  syncWindows: [{ kind: deny }]\n  clusterRes",
+                "syncWindows must",
+            ),
+            (ROOT, "targetRevision: main", "targetRevision: next", "targetRevision must be main"),
+            (ROOT, "path: argocd/apps", "path: argocd", "source.path must be \"argocd/apps\""),
+            (ROOT, "project: leaf-root", "project: leaf", "project must be leaf-root"),
+            (ROOT, "prune: false", "prune: true", "prune must be false"),
+            (
+                ROOT,
+                "    - { group: argoproj.io, kind: AppProject }\n",
+                "",
+                "root.yaml: namespaceResource",
+            ),
+            (NOTIFICATIONS, "trigger.release-failed:", "trigger.x:", "trigger.release-failed must"),
+            (
+                NOTIFICATIONS,
+                "send: [release-deployed]",
+                "send: []",
+                "trigger.release-deployed must",
+            ),
+            (
+                NOTIFICATIONS,
+                "template.release-failed:",
+                "template.x:",
+                "template.release-failed must",
+            ),
+            (NOTIFICATIONS, "/deployed.yml/", "/rollback.yml/", "POST to /deployed.yml/dispatches"),
+            (NOTIFICATIONS, &here, &elsewhere, "reports go elsewhere"),
+            (NOTIFICATIONS, "$gitops-token", "$other", "must be `Bearer $gitops-token`"),
+            (ARGOCD, "timeout.reconciliation", "timeout", "timeout.reconciliation is not set"),
+            (LIMIT, "\"900\"", "\"0\"", "controller.sync.timeout.seconds is not set"),
+            (ROLLBACK, "      report:", "      other:", "workflows/rollback.yml is gone, or no"),
+        ],
+        &[
+            (PROJECT, "  name: leaf", "  name: tree", "project.yaml: metadata.name must be leaf"),
+            (NOTIFICATIONS, "", "", "no ConfigMap/argocd-notifications-cm"),
+            (ARGOCD, "", "", "health.autoscaling_HorizontalPodAutoscaler is not set"),
+        ],
+        &[
+            (NOTIFICATIONS, "service.webhook.gitops:", "service.webhook.x:", "gitops is missing"),
+            (PRODUCTION, "", "", "deploys to {\"namespace\":\"leaf-production\""),
+        ],
+        &[(
+            PRODUCTION,
+            "  project: leaf\n",
+            "  project: leaf\n  project: leaf\n",
+            "cannot be rendered",
+        )],
+        &[(PRODUCTION, "spec:", "---\nspec:", "cannot be rendered")],
+        &[(LIMIT, "data:", "data: {}\ndata:", "argocd-cmd-params-cm.yaml` is no YAML")],
+    ];
+    for group in groups {
+        let fork = leaf();
+        for (file, from, to, _) in *group {
+            if from.is_empty() {
+                fs_err::write(fork.path(file), to).unwrap();
+            } else {
+                fork.edit(file, from, to);
+            }
+        }
+        let told: Vec<&str> = group.iter().map(|row| row.3).collect();
+        says(&fork.xtask(&["manifests", "check"]), 1, &told);
+    }
+    for (gone, told) in [
+        (PRODUCTION, "argocd: argocd/apps cannot be rendered"),
+        (ROOT, "argocd: argocd/root.yaml is gone"),
+        (ROLLBACK, "workflows/rollback.yml is gone"),
+    ] {
+        let fork = leaf();
+        fs_err::remove_file(fork.path(gone)).unwrap();
+        says(&fork.xtask(&["manifests", "check"]), 1, &[told]);
+    }
+}
