@@ -8,6 +8,8 @@ use e2e::repo;
 use gitops::pin::Pin;
 use tempfile::TempDir;
 
+use crate::scratch::{Scratch, says};
+
 const ENVIRONMENTS: [&str; 3] = ["local", "production", "staging"];
 
 /// A copy of `kustomize/` that has never released, for edits.
@@ -231,6 +233,82 @@ fn each_rule_refuses_what_it_is_for() {
 }
 
 #[test]
+fn what_would_stop_or_endanger_a_release_is_refused() {
+    const DEPLOYMENT: &str = "kustomize/base/deployment.yaml";
+    const JOB: &str = "kustomize/base/smoke/job.yaml";
+    const POLICIES: &str = "kustomize/base/network-policies.yaml";
+    const AUTOSCALER: &str = "kustomize/base/autoscaler.yaml";
+    const BUDGET: &str = "kustomize/base/disruption-budget.yaml";
+    const NAMESPACE: &str = "kustomize/base/namespace.yaml";
+    const BASE: &str = "kustomize/base/kustomization.yaml";
+    const READY: &str = "readinessProbe:\n            httpGet: { path: /readyz, port: ";
+    const LIMIT: &str = "            - { name: DRAIN_LIMIT, value: 20s }\n";
+    const NODE: &str = "hostNetwork: true\n      volumes: [{ name: node, hostPath: { path: / } }]\n      enableServiceLinks";
+    const PORTS: &str = "    - ports:\n        - { protocol: TCP, port: 8000 }";
+    let groups: &[&[(&str, &str, &str, &str)]] = &[
+        &[
+            (JOB, "backoffLimit: 2", "suspend: true", "suspended it never ends"),
+            (JOB, "Seconds: 240", "Seconds: 60", "must be more than --deadline"),
+            (JOB, "spec:\n", "spec:\n  parallelism: 0\n", "parallelism must be 1"),
+            (
+                JOB,
+                "- --probes",
+                "- --verbose\n            - --probes",
+                "`--verbose` is no argument",
+            ),
+            (JOB, "Name: smoke", "Name: other", "containerName is not its container"),
+            (
+                DEPLOYMENT,
+                "minReadySeconds: 5",
+                "paused: true",
+                "paused it never takes in a release",
+            ),
+            (DEPLOYMENT, "Unavailable: 0", "Unavailable: 100%", "may take every pod at once"),
+            (DEPLOYMENT, &format!("{READY}http"), &format!("{READY}htp"), "asks at \"htp\""),
+            (DEPLOYMENT, "{ cpu: 200m", "{ cpu: 2001m", "requests.cpu is more than limits.cpu"),
+            (DEPLOYMENT, "runAsUser: 65532", "runAsUser: 0", "runAsUser must not be 0"),
+            (DEPLOYMENT, "[ALL] }", "[ALL], add: [SYS_ADMIN] }", "capabilities.add must be empty"),
+            (
+                DEPLOYMENT,
+                "readOnlyRoot",
+                "privileged: true\n            readOnlyRoot",
+                "privileged le",
+            ),
+            (DEPLOYMENT, "enableServiceLinks", NODE, "a folder of the node"),
+            (DEPLOYMENT, "", "", "hostNetwork leads out of the pod"),
+            (
+                DEPLOYMENT,
+                "PAUSE, value: 5s",
+                "PAUSE, value: 18446744073709551615s",
+                "at least 184467",
+            ),
+            (DEPLOYMENT, LIMIT, &LIMIT.repeat(2), "\"DRAIN_LIMIT\" is there twice"),
+            (BUDGET, "maxUnavailable: 1", "maxUnavailable: 0", "no node can ever be drained"),
+            (
+                AUTOSCALER,
+                "maxReplicas: 5",
+                "maxReplicas: 1",
+                "minReplicas is more than maxReplicas",
+            ),
+            (POLICIES, PORTS, "    - {}", "a rule without ports and peers opens all"),
+            (NAMESPACE, "Prune=false,", "", "without Prune=false"),
+        ],
+        &[
+            (BASE, "  - autoscaler.yaml\n", "", "neither `replicas` nor an autoscaler"),
+            (BUDGET, "maxUnavailable: 1", "minAvailable: 100%", "no node can ever be drained"),
+        ],
+    ];
+    for group in groups {
+        let tree = Tree::new(&["staging"]);
+        for (file, from, to, _) in *group {
+            tree.edit(file, from, to);
+        }
+        let told: Vec<&str> = group.iter().map(|row| row.3).collect();
+        says(&tree.manifests(&["check"]), 1, &told);
+    }
+}
+
+#[test]
 fn all_mistakes_are_told_together() {
     let tree = Tree::new(&["production", "staging"]);
     tree.edit("kustomize/base/deployment.yaml", "minReadySeconds: 5", "replicas: 2");
@@ -244,6 +322,22 @@ fn all_mistakes_are_told_together() {
     ] {
         assert!(told.contains(mistake), "`{mistake}` missing in:\n{told}");
     }
+}
+
+#[test]
+fn a_demand_for_signatures_that_cannot_be_read_is_told_before_it_stops_a_promotion() {
+    const SIGNING: &str = "kustomize/signing.yaml";
+    let (tree, scratch) = (Tree::new(&["staging"]), Scratch::new());
+    says(&scratch.xtask(&["audit"]), 0, &["0 findings"]);
+    for broken in ["", "mode: off\n", "mode: key\n", "mode: none\nmode: none\n"] {
+        tree.write(SIGNING, broken);
+        says(&tree.manifests(&["check"]), 1, &["signing: kustomize/signing.yaml cannot be read: "]);
+        scratch.commit("edit the demand", SIGNING, broken);
+        let told = "finding: kustomize/signing.yaml: cannot be read, so no image may be pinned: ";
+        says(&scratch.xtask(&["audit"]), 5, &[told]);
+    }
+    tree.write(SIGNING, "mode: none\n");
+    tree.manifests(&["check"]).success();
 }
 
 #[test]

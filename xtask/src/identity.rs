@@ -1,12 +1,13 @@
 //! [`Identity`]: what a fork calls itself. It is written in the files that Argo CD and GitHub read, and nowhere
 //! else, so it is read from there; [`Identity::apply`] is the only one that writes it.
 
+mod renaming;
+
 use std::path::PathBuf;
 
 use anyhow::Context;
-use contract::atomic;
 use fs_err as fs;
-use gitops::environment::Environments;
+use gitops::environment::SIGNING;
 use serde_json::Value;
 
 use crate::rendered::Objects;
@@ -71,59 +72,15 @@ impl Identity {
         }
     }
 
-    /// Writes it wherever `self` stands. What names the root comes last, so that a run that was cut short
-    /// is finished by the next; the files that were changed are returned.
-    pub(crate) fn apply(
-        &self,
-        new: &Self,
-        repo: &Repo,
-        environments: &Environments,
-    ) -> anyhow::Result<Vec<String>> {
-        let names = environments.iter().map(|environment| environment.name().to_owned());
-        let suffixes: Vec<String> = names.chain(["root".to_owned()]).collect();
-        let mut changed = Vec::new();
-        for file in files(repo)? {
-            let path = repo.path(&file);
-            let old = fs::read_to_string(&path)?;
-            let text = self.rewritten(&old, new, &suffixes);
-            if text != old {
-                atomic::write_file(&path, text.as_bytes())?;
-                changed.push(file);
-            }
-        }
-        Ok(changed)
+    /// What the Application of an environment is called, and its namespace.
+    pub(crate) fn environment(&self, name: &str) -> String {
+        format!("{}-{name}", self.prefix)
     }
 
-    fn rewritten(&self, text: &str, new: &Self, suffixes: &[String]) -> String {
-        let mut text = text
-            .replace(&self.repository, &new.repository)
-            .replace(&self.api(), &new.api())
-            .replace(&format!("IMAGE: {}\n", self.image), &format!("IMAGE: {}\n", new.image));
-        for suffix in suffixes {
-            let name = |identity: &Self| format!("{}-{suffix}", identity.prefix);
-            text = replace_words(&text, &name(self), &name(new));
-        }
-        for key in ["project: ", "  name: "] {
-            let line = |identity: &Self| format!("{key}{}\n", identity.prefix);
-            text = text.replace(&line(self), &line(new));
-        }
-        text
+    /// The Application that holds the others, and its project.
+    pub(crate) fn root(&self) -> String {
+        format!("{}{ROOT_SUFFIX}", self.prefix)
     }
-}
-
-/// Only where it is a whole name.
-fn replace_words(text: &str, old: &str, new: &str) -> String {
-    let is_part = |letter: char| letter.is_alphanumeric() || letter == '-';
-    let mut replaced = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find(old) {
-        let (before, after) = (&rest[..at], &rest[at + old.len()..]);
-        let whole = !before.ends_with(is_part) && !after.starts_with(is_part);
-        replaced.push_str(before);
-        replaced.push_str(if whole { new } else { old });
-        rest = after;
-    }
-    replaced + rest
 }
 
 /// Every file that may name the fork; the root's is the last.
@@ -140,10 +97,15 @@ fn files(repo: &Repo) -> anyhow::Result<Vec<String>> {
             PathBuf::from("kustomize/overlays").join(entry?.file_name()).join("kustomization.yaml"),
         );
     }
+    files.push(PathBuf::from(SIGNING));
     files.extend([REGIONS, RELEASE, ROOT].map(PathBuf::from));
     files
         .into_iter()
         .filter(|file| repo.path(&file.to_string_lossy()).is_file())
+        // What a run that was killed left half-written, and editors write.
+        .filter(|file| {
+            file.file_name().is_some_and(|name| !name.to_string_lossy().starts_with('.'))
+        })
         .map(|file| {
             file.into_os_string().into_string().ok().context("a file whose name is no text")
         })

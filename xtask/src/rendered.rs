@@ -17,7 +17,11 @@ impl Objects {
     pub(crate) fn parse(manifests: &str) -> Result<Self, serde_yaml::Error> {
         let documents = serde_yaml::Deserializer::from_str(manifests);
         documents
-            .map(|document| Value::deserialize(document).map(Object))
+            .map(|document| {
+                // kustomize refuses a key that is there twice; JSON would take the last one.
+                let value = serde_yaml::Value::deserialize(document)?;
+                serde_yaml::from_value(value).map(Object)
+            })
             .collect::<Result<_, _>>()
             .map(Self)
     }

@@ -41,13 +41,16 @@ impl Signing {
     pub fn read(content: &[u8]) -> Result<Self, UnreadableSigning> {
         let file: File = serde_yaml::from_slice(content)
             .map_err(|error| UnreadableSigning(error.to_string()))?;
+        let said = |text: &str| !text.trim().is_empty();
         // What a mode has no use for was meant for another mode.
         match (file.mode, file.public_key, file.issuer, file.identity) {
             (Mode::None, None, None, None) => Ok(Self::None),
-            (Mode::Key, Some(public_key), None, None) if public_key.contains(PEM) => {
+            (Mode::Key, Some(public_key), None, None) if holds_a_key(&public_key) => {
                 Ok(Self::Key { public_key })
             }
-            (Mode::Keyless, None, Some(issuer), Some(identity)) => {
+            (Mode::Keyless, None, Some(issuer), Some(identity))
+                if said(&issuer) && said(&identity) =>
+            {
                 Ok(Self::Keyless { issuer, identity })
             }
             _ => Err(UnreadableSigning(
@@ -58,7 +61,16 @@ impl Signing {
     }
 }
 
-const PEM: &str = "BEGIN PUBLIC KEY";
+/// Whether it is one is for cosign to say; a frame around nothing, or half a frame, is none.
+fn holds_a_key(pem: &str) -> bool {
+    let framed = pem.trim().strip_prefix("-----BEGIN PUBLIC KEY-----");
+    let framed = framed.and_then(|rest| rest.strip_suffix("-----END PUBLIC KEY-----"));
+    framed.is_some_and(|key| {
+        let base64 = |letter: char| letter.is_ascii_alphanumeric() || "+/=".contains(letter);
+        let mut letters = key.chars().filter(|letter| !letter.is_whitespace()).peekable();
+        letters.peek().is_some() && letters.all(base64)
+    })
+}
 
 #[cfg(test)]
 mod tests {
@@ -69,7 +81,19 @@ mod tests {
         assert_eq!(Signing::read(b"mode: none\n"), Ok(Signing::None));
         let keyless = Signing::read(b"mode: keyless\nissuer: a\nidentity: b\n").unwrap();
         assert_eq!(keyless, Signing::Keyless { issuer: "a".to_owned(), identity: "b".to_owned() });
+        let pem = |key: &str| {
+            format!(
+                "mode: key\npublic_key: |\n  -----BEGIN PUBLIC KEY-----\n  {key}\n  -----END PUBLIC KEY-----\n"
+            )
+        };
+        assert!(matches!(Signing::read(pem("MFkw+/8=").as_bytes()), Ok(Signing::Key { .. })));
         for broken in [
+            pem("").as_str(),
+            pem("...").as_str(),
+            "mode: key\npublic_key: -----BEGIN PUBLIC KEY----- MFkw",
+            "mode: keyless\nissuer: ''\nidentity: b",
+            "mode: keyless\nissuer: a\nidentity: ' '",
+            "mode: none\nmode: none",
             "",
             "mode: off",
             "mode: key",

@@ -115,6 +115,7 @@ impl<'a> Audit<'a> {
         }
         remarks.extend(self.marks());
         remarks.extend(self.holds());
+        remarks.extend(signing(self.snapshot));
         remarks
     }
 
@@ -205,6 +206,14 @@ impl<'a> Audit<'a> {
             }
         }
     }
+}
+
+/// Else the first promotion or rollback that it stops would be the one to tell.
+fn signing(snapshot: &Snapshot) -> Option<Remark> {
+    let unreadable = snapshot.signing().err()?;
+    let about = gitops::environment::SIGNING.to_owned();
+    let text = format!("cannot be read, so no image may be pinned: {}", unreadable.0);
+    Some(Remark { weight: Weight::Finding, about, text })
 }
 
 /// What a human did to the pin, or a machine's commit that a human enlarged.

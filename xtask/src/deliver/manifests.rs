@@ -5,8 +5,9 @@ mod rules;
 
 use anyhow::{Context, bail};
 use fs_err as fs;
-use gitops::environment::{Environment, Environments, Part};
+use gitops::environment::{Environment, Environments, Part, SIGNING};
 use gitops::pin::{InvalidPin, Pinned};
+use gitops::signing::{Signing, UnreadableSigning};
 
 use crate::rendered::Objects;
 use crate::repo::Repo;
@@ -79,6 +80,9 @@ pub(crate) fn check(repo: &Repo) -> anyhow::Result<()> {
         }
         pins.push((environment.clone(), pinned));
     }
+    if let Err(unreadable) = signing(repo)? {
+        mistakes.push(("signing".to_owned(), unreadable.to_string()));
+    }
     let argocd = argocd::mistakes(repo, &parsed)?;
     mistakes.extend(argocd.into_iter().map(|text| ("argocd".to_owned(), text)));
     mistakes.extend(kubeconform::mistakes(&rendered)?);
@@ -94,6 +98,15 @@ pub(crate) fn check(repo: &Repo) -> anyhow::Result<()> {
 
 fn read_pin(repo: &Repo, environment: &Environment) -> anyhow::Result<Result<Pinned, InvalidPin>> {
     Ok(Pinned::from_yaml(&fs::read_to_string(repo.path(&environment.pin_file()))?))
+}
+
+/// A file that cannot be read stops every promotion and rollback, and nothing else.
+fn signing(repo: &Repo) -> anyhow::Result<Result<Signing, UnreadableSigning>> {
+    let file = repo.path(SIGNING);
+    if !file.exists() {
+        return Ok(Ok(Signing::default()));
+    }
+    Ok(Signing::read(&fs::read(file)?))
 }
 
 /// The environments of the work tree.

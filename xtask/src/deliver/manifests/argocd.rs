@@ -1,92 +1,117 @@
 //! What `argocd/` must say for the loop to work: each rule names a way in which releases would go nowhere, or
 //! go bad unnoticed. It is also what proves that `init` has missed no file.
 
+mod projects;
+mod settings;
+
 use anyhow::Context;
 use fs_err as fs;
 use gitops::environment::Environment;
 use gitops::pin::Pinned;
 use serde_json::{Value, json};
 
-use crate::identity::{APPLICATIONS, Identity, NOTIFICATIONS, PROJECT, REGIONS, ROOT};
+use crate::identity::{APPLICATIONS, Identity, PROJECT, REGIONS, ROOT};
 use crate::rendered::{Object, Objects, list, texts};
 use crate::repo::Repo;
+use crate::tools::kustomize;
 
 const RELEASE: &str = ".github/workflows/release.yml";
-/// Kinds of the overlays that belong to no namespace.
-const CLUSTER_KINDS: [&str; 1] = ["Namespace"];
-const TRIGGERS: [&str; 3] = ["release-failed", "release-deployed", "release-unrenderable"];
+const FOLDER: &str = "argocd";
+/// Where Argo CD looks for Applications.
+const NAMESPACE: &str = "argocd";
 
 /// Nothing where a tree has no `argocd/`.
 pub(super) fn mistakes(
     repo: &Repo,
     rendered: &[(Environment, Objects)],
 ) -> anyhow::Result<Vec<String>> {
-    if !repo.path(ROOT).is_file() {
+    if !repo.path(FOLDER).is_dir() {
         return Ok(Vec::new());
     }
+    if !repo.path(ROOT).is_file() {
+        return Ok(vec![format!("{ROOT} is gone; without Argo CD, remove all of {FOLDER}/")]);
+    }
     let identity = Identity::read(repo)?;
-    let read = |file: &str| -> anyhow::Result<Objects> {
-        let text = fs::read_to_string(repo.path(file))?;
-        Objects::parse(&text).with_context(|| format!("`{file}` is no YAML"))
-    };
     let mut found = Vec::new();
     the_registry_takes_our_images(&identity, &mut found);
-    let project = read(PROJECT)?;
-    let project =
-        project.of("AppProject").next().context("no AppProject in argocd/apps/project.yaml")?;
-    let mut synced = Vec::new();
-    for entry in fs::read_dir(repo.path(APPLICATIONS))? {
-        let file = format!("{APPLICATIONS}/{}", entry?.file_name().display());
-        let objects = read(&file)?;
-        for application in objects.of("Application") {
-            let mut mistake = |text: String| found.push(format!("{file}: {text}"));
-            points_here(application, "/spec", &identity, &mut mistake);
-            is_safe(application, &mut mistake);
-            let environment =
-                application.at("/metadata/labels")["env"].as_str().unwrap_or_default();
-            let Some((known, objects)) =
-                rendered.iter().find(|(known, _)| known.name() == environment)
-            else {
-                mistake(format!(
-                    "its label `env` must name an environment, and is `{environment}`"
-                ));
-                continue;
-            };
-            runs(application, known, objects, &mut mistake);
-            let destination = application.at("/spec/destination");
-            if !list(project.at("/spec/destinations")).contains(destination) {
-                mistake(format!("{PROJECT} does not let it deploy to {destination}"));
-            }
-            synced.push(objects);
-        }
-    }
+    settings::mistakes(repo, &identity, &mut found)?;
     // A fork with one cluster needs none.
     if repo.path(REGIONS).is_file() {
-        for set in read(REGIONS)?.of("ApplicationSet") {
+        for set in read(repo, REGIONS)?.of("ApplicationSet") {
             let mut mistake = |text: String| found.push(format!("{REGIONS}: {text}"));
             points_here(set, "/spec/template/spec", &identity, &mut mistake);
         }
     }
-    kinds_are_allowed(project, &synced, &mut found);
-    for (file, objects) in [(PROJECT, read(PROJECT)?), (ROOT, read(ROOT)?)] {
-        for project in objects.of("AppProject") {
-            if texts(project.at("/spec/sourceRepos")) != [identity.repository.as_str()] {
-                found.push(format!("{file}: sourceRepos must be {} alone", identity.repository));
-            }
-            for gate in ["signatureKeys", "sourceIntegrity"] {
-                if !project.at(&format!("/spec/{gate}")).is_null() {
-                    found.push(format!(
-                        "{file}: {gate}: the bot signs no commit, so none is synced"
-                    ));
-                }
+    // As the root's Application renders it: a file that the kustomization does not list is not there.
+    let applied = match kustomize::build(&repo.path(APPLICATIONS))? {
+        Ok(applied) => Objects::parse(&applied).context("reading what kustomize printed")?,
+        Err(error) => {
+            found.push(format!("{APPLICATIONS} cannot be rendered: {error}"));
+            return Ok(found);
+        }
+    };
+    let root = read(repo, ROOT)?;
+    projects::root(&root, &applied, &identity, &mut found);
+    if let Some(project) = projects::only(&applied, PROJECT, &identity.prefix, &mut found) {
+        projects::lets_everything_in(project, PROJECT, &identity, &mut found);
+        let (synced, mut destinations) =
+            applications(&applied, project, &identity, rendered, &mut found);
+        destinations.extend(of_regions(repo)?);
+        projects::destinations_are_used(project, &destinations, &mut found);
+        projects::kinds_are_allowed(project, PROJECT, &synced, &mut found);
+    }
+    Ok(found)
+}
+
+fn read(repo: &Repo, file: &str) -> anyhow::Result<Objects> {
+    let text = fs::read_to_string(repo.path(file))?;
+    Objects::parse(&text).with_context(|| format!("`{file}` is no YAML"))
+}
+
+/// What each environment's own Application deploys, and where to.
+fn applications<'a>(
+    applied: &'a Objects,
+    project: &Object,
+    identity: &Identity,
+    rendered: &'a [(Environment, Objects)],
+    found: &mut Vec<String>,
+) -> (Vec<&'a Objects>, Vec<Value>) {
+    let (mut synced, mut destinations) = (Vec::new(), Vec::new());
+    for application in applied.of("Application") {
+        let title = application.title();
+        let mut mistake = |text: String| found.push(format!("{APPLICATIONS}: {title}: {text}"));
+        points_here(application, "/spec", identity, &mut mistake);
+        is_safe(application, &mut mistake);
+        let environment = application.at("/metadata/labels")["env"].as_str().unwrap_or_default();
+        let Some((known, objects)) = rendered.iter().find(|(known, _)| known.name() == environment)
+        else {
+            mistake(format!("its label `env` must name an environment, and is `{environment}`"));
+            continue;
+        };
+        is_named(application, &identity.environment(known.name()), &mut mistake);
+        runs(application, known, objects, &mut mistake);
+        let destination = application.at("/spec/destination");
+        if !list(project.at("/spec/destinations")).contains(destination) {
+            mistake(format!("{PROJECT} does not let it deploy to {destination}"));
+        }
+        synced.push(objects);
+        destinations.push(destination.clone());
+    }
+    (synced, destinations)
+}
+
+/// Where the Applications go that regions have in place of an environment's own.
+fn of_regions(repo: &Repo) -> anyhow::Result<Vec<Value>> {
+    let mut destinations = Vec::new();
+    if repo.path(REGIONS).is_file() {
+        for set in read(repo, REGIONS)?.of("ApplicationSet") {
+            let namespace = set.text("/spec/template/spec/destination/namespace");
+            for element in set.list("/spec/generators/0/list/elements") {
+                destinations.push(json!({ "name": element["cluster"], "namespace": namespace }));
             }
         }
     }
-    let notifications = read(NOTIFICATIONS)?;
-    for settings in notifications.of("ConfigMap") {
-        reports_arrive(settings, &identity, &mut found);
-    }
-    Ok(found)
+    Ok(destinations)
 }
 
 /// GitHub's registry takes what a workflow pushes only below its repository's owner, in small letters.
@@ -133,6 +158,15 @@ fn points_here(object: &Object, spec: &str, identity: &Identity, mistake: &mut i
     }
 }
 
+/// Reports name an Application, and Argo CD sees those of its own namespace only.
+fn is_named(object: &Object, name: &str, mistake: &mut impl FnMut(String)) {
+    for (field, wanted) in [("name", name), ("namespace", NAMESPACE)] {
+        if object.text(&format!("/metadata/{field}")) != wanted {
+            mistake(format!("metadata.{field} must be {wanted}"));
+        }
+    }
+}
+
 fn is_safe(application: &Object, mistake: &mut impl FnMut(String)) {
     for (pointer, wanted, why) in [
         ("/automated/prune", json!(true), "what a revert removes must go"),
@@ -144,6 +178,7 @@ fn is_safe(application: &Object, mistake: &mut impl FnMut(String)) {
             mistake(format!("syncPolicy.{field} must be {wanted}: {why}"));
         }
     }
+    is_automated(application, mistake);
     if texts(application.at("/spec/syncPolicy/syncOptions")).contains(&"ApplyOutOfSyncOnly=true") {
         mistake(
             "ApplyOutOfSyncOnly lets the smoke test meet pods of the version before".to_owned(),
@@ -155,11 +190,17 @@ fn is_safe(application: &Object, mistake: &mut impl FnMut(String)) {
                 .to_owned(),
         );
     }
-    for trigger in TRIGGERS {
+    for (trigger, _) in settings::REPORTS {
         let subscription = format!("notifications.argoproj.io/subscribe.{trigger}.gitops");
         if application.annotation(&subscription).is_none() {
             mistake(format!("without the annotation {subscription} nobody hears of it"));
         }
+    }
+}
+
+fn is_automated(application: &Object, mistake: &mut impl FnMut(String)) {
+    if *application.at("/spec/syncPolicy/automated/enabled") == json!(false) {
+        mistake("syncPolicy.automated.enabled must not be false: nothing would sync".to_owned());
     }
 }
 
@@ -176,44 +217,5 @@ fn runs(
     let namespace = objects.of("Namespace").next().map_or("", Object::name);
     if application.text("/spec/destination/namespace") != namespace {
         mistake(format!("destination.namespace must be {namespace}, which the overlay renders"));
-    }
-}
-
-/// What the project allows is what is rendered: less stops a sync, more is more than is needed.
-fn kinds_are_allowed(project: &Object, synced: &[&Objects], found: &mut Vec<String>) {
-    let mut wanted: [Vec<Value>; 2] = Default::default();
-    for object in synced.iter().flat_map(|objects| objects.all()) {
-        let group = object.text("/apiVersion").split_once('/').map_or("", |(group, _)| group);
-        let kind = json!({ "group": group, "kind": object.kind() });
-        let list = &mut wanted[usize::from(!CLUSTER_KINDS.contains(&object.kind()))];
-        if !list.contains(&kind) {
-            list.push(kind);
-        }
-    }
-    let lists = ["clusterResourceWhitelist", "namespaceResourceWhitelist"];
-    for (name, wanted) in lists.into_iter().zip(wanted) {
-        let allowed = list(project.at(&format!("/spec/{name}")));
-        for kind in wanted.iter().filter(|kind| !allowed.contains(kind)) {
-            found.push(format!("{PROJECT}: {name} lacks {kind}, which an overlay renders"));
-        }
-        for kind in allowed.iter().filter(|kind| !wanted.contains(kind)) {
-            found.push(format!("{PROJECT}: {name} allows {kind}, which no overlay renders"));
-        }
-    }
-}
-
-fn reports_arrive(settings: &Object, identity: &Identity, found: &mut Vec<String>) {
-    let data = settings.at("/data").as_object().into_iter().flatten();
-    for (key, value) in data {
-        let value = value.as_str().unwrap_or_default();
-        if key.starts_with("trigger.") && value.contains("oncePer") {
-            found.push(format!(
-                "{NOTIFICATIONS}: {key}: with oncePer a missed report is lost for good"
-            ));
-        }
-        let api = identity.api();
-        if key == "service.webhook.gitops" && value.contains("/repos/") && !value.contains(&api) {
-            found.push(format!("{NOTIFICATIONS}: {key}: reports go elsewhere than to {api}"));
-        }
     }
 }

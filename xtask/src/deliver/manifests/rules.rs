@@ -1,6 +1,8 @@
 //! What a schema cannot know: each rule names a way in which a release, or the rollback of one, would
 //! fail only once it is under way.
 
+mod capacity;
+mod confinement;
 mod network;
 mod smoke;
 
@@ -10,7 +12,7 @@ use serde_json::{Value, json};
 use crate::rendered::{Object, Objects, list, seconds};
 
 pub(super) fn mistakes(objects: &Objects) -> Vec<String> {
-    const RULES: [fn(&Objects, &mut Vec<String>); 11] = [
+    const RULES: [fn(&Objects, &mut Vec<String>); 16] = [
         only_the_autoscaler_counts_replicas,
         images_are_pinned_by_digest,
         selectors_never_change,
@@ -20,6 +22,11 @@ pub(super) fn mistakes(objects: &Objects) -> Vec<String> {
         one_restricted_namespace,
         the_service_is_probed,
         the_grace_period_suffices,
+        variables_are_said_once,
+        capacity::updates_keep_the_service_up,
+        capacity::nodes_can_be_drained,
+        capacity::limits_hold_what_is_requested,
+        confinement::nothing_leaves_its_container,
         smoke::decides,
         network::lets_pass_what_it_must,
     ];
@@ -154,6 +161,13 @@ fn one_restricted_namespace(objects: &Objects, found: &mut Vec<String>) {
     if namespace.at("/metadata/labels")["pod-security.kubernetes.io/enforce"] != "restricted" {
         found.push(format!("{}: Pod Security is not `restricted`", namespace.title()));
     }
+    let options = namespace.annotation("argocd.argoproj.io/sync-options").unwrap_or_default();
+    if !options.split(',').any(|option| option.trim() == "Prune=false") {
+        found.push(format!(
+            "{}: without Prune=false it may take everything along",
+            namespace.title()
+        ));
+    }
     for object in objects.all().iter().filter(|object| object.kind() != "Namespace") {
         if object.text("/metadata/namespace") != namespace.name() {
             found.push(format!("{}: outside of namespace {}", object.title(), namespace.name()));
@@ -168,6 +182,16 @@ fn the_service_is_probed(objects: &Objects, found: &mut Vec<String>) {
             for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
                 if path(probe).is_none() {
                     found.push(format!("{}: no {probe}", title(deployment, container)));
+                }
+                let port = &container[probe]["httpGet"]["port"];
+                let ports = list(&container["ports"]);
+                let known =
+                    |entry: &Value| entry["name"] == *port || entry["containerPort"] == *port;
+                if !port.is_null() && !ports.iter().any(known) {
+                    found.push(format!(
+                        "{}: {probe} asks at {port}, which is none of its ports",
+                        title(deployment, container)
+                    ));
                 }
             }
             if path("livenessProbe").is_some() && path("livenessProbe") == path("readinessProbe") {
@@ -202,13 +226,27 @@ fn the_grace_period_suffices(objects: &Objects, found: &mut Vec<String>) {
                 ));
                 continue;
             };
-            let needed = sleep + pause + limit + SPARE;
+            let needed = sleep.saturating_add(pause).saturating_add(limit).saturating_add(SPARE);
             if grace.unwrap_or_default() < needed {
                 found.push(format!(
                     "{}: terminationGracePeriodSeconds must be at least {needed}",
                     deployment.title()
                 ));
             }
+        }
+    }
+}
+
+/// Of two, the API server takes the last, or refuses both.
+fn variables_are_said_once(objects: &Objects, found: &mut Vec<String>) {
+    for (workload, container) in containers(objects) {
+        let mut names = Vec::new();
+        for variable in list(&container["env"]) {
+            let name = &variable["name"];
+            if names.contains(&name) {
+                found.push(format!("{}: {name} is there twice", title(workload, container)));
+            }
+            names.push(name);
         }
     }
 }

@@ -9,6 +9,15 @@ pub(super) fn lets_pass_what_it_must(objects: &Objects, found: &mut Vec<String>)
     if !objects.of("NetworkPolicy").any(is_default_deny) {
         found.push("there is no NetworkPolicy that denies everything by default".to_owned());
     }
+    for policy in objects.of("NetworkPolicy") {
+        for (rules, peers) in [("/spec/ingress", "from"), ("/spec/egress", "to")] {
+            let all =
+                |rule: &Value| list(&rule["ports"]).is_empty() && list(&rule[peers]).is_empty();
+            if policy.list(rules).iter().any(all) {
+                found.push(format!("{}: a rule without ports and peers opens all", policy.title()));
+            }
+        }
+    }
     let Some(job) = smoke::job(objects) else { return };
     let Some((service, port)) = smoke::target(objects, job) else { return };
     let mut demand =

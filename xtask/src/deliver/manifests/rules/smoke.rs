@@ -5,7 +5,13 @@ use contract::probes::Probes;
 use serde_json::{Value, json};
 
 use crate::rendered::smoke::{job, mounted, target};
-use crate::rendered::{Object, Objects, list, texts};
+use crate::rendered::{Object, Objects, list, seconds, texts};
+
+/// Those of `smoke` in the image's program; it ends at once over any other, and nothing is decided.
+const FLAGS: [&str; 5] =
+    ["--probes", "--expect-app-version", "--expect-model-digest", "--deadline", "--consecutive"];
+/// What `--deadline` is when nobody says it, in seconds.
+const DEADLINE: u64 = 120;
 
 pub(super) fn decides(objects: &Objects, found: &mut Vec<String>) {
     let Some(job) = job(objects) else {
@@ -30,25 +36,54 @@ pub(super) fn decides(objects: &Objects, found: &mut Vec<String>) {
             mistake(format!("{field} must be {wanted}, or its exit code is lost"));
         }
     }
-    if job.at("/spec/activeDeadlineSeconds").is_null() {
+    if *job.at("/spec/suspend") == json!(true) {
+        mistake("suspended it never ends, and neither does a sync".to_owned());
+    }
+    for field in ["parallelism", "completions"] {
+        let number = job.at(&format!("/spec/{field}"));
+        if !number.is_null() && *number != 1 {
+            mistake(format!("{field} must be 1: one test, one verdict"));
+        }
+    }
+    let time = job.at("/spec/activeDeadlineSeconds");
+    if time.is_null() {
         mistake("without activeDeadlineSeconds a stuck test holds up every sync".to_owned());
     }
     let [container] = job.list("/spec/template/spec/containers") else {
         return mistake("it must have exactly one container".to_owned());
     };
+    if *job.at("/spec/podFailurePolicy/rules/0/onExitCodes/containerName") != container["name"] {
+        mistake(
+            "podFailurePolicy.rules.0.onExitCodes.containerName is not its container".to_owned(),
+        );
+    }
     command(objects, job, container, &mut mistake);
+    let deadline = argument(container, "--deadline").map_or(Some(DEADLINE), seconds);
+    if time.as_u64().zip(deadline).is_some_and(|(time, deadline)| time <= deadline) {
+        mistake(
+            "activeDeadlineSeconds must be more than --deadline, or no test decides".to_owned(),
+        );
+    }
     match target(objects, job) {
         None => mistake("its URL leads to no Service with pods here".to_owned()),
         Some((workload, _port)) => same_image(workload, container, &mut mistake),
     }
 }
 
+fn argument<'a>(container: &'a Value, flag: &str) -> Option<&'a str> {
+    let args = texts(&container["args"]);
+    let position = args.iter().position(|arg| *arg == flag)?;
+    args.get(position + 1).copied()
+}
+
 fn command(objects: &Objects, job: &Object, container: &Value, mistake: &mut impl FnMut(String)) {
     let args = texts(&container["args"]);
-    let value = |flag: &str| {
-        let position = args.iter().position(|arg| *arg == flag)?;
-        args.get(position + 1).copied()
-    };
+    let value = |flag: &str| argument(container, flag);
+    for flag in args.iter().filter(|arg| arg.starts_with('-')) {
+        if !FLAGS.contains(&flag.split('=').next().unwrap_or(flag)) {
+            mistake(format!("`{flag}` is no argument of `smoke`"));
+        }
+    }
     if args.first() != Some(&"smoke") || !container["command"].is_null() {
         mistake("its first argument must be `smoke`, of the image's own program".to_owned());
     }
