@@ -180,6 +180,20 @@ fn components_that_one_environment_may_want_work_together() {
     }
 }
 
+/// The loop takes no verdict away for what it calls no part of an environment.
+#[test]
+fn pages_are_rendered_nowhere() {
+    for component in components() {
+        let overlay = Overlay::with(std::slice::from_ref(&component));
+        let before = overlay.manifests(&["render", "production"]);
+        let kustomize = overlay.folder.path().join("kustomize");
+        let mut find = command("find", &kustomize);
+        let gone = run(find.args([".", "-name", "*.md", "-print", "-delete"])).success().stdout;
+        assert!(gone.contains(&format!("components/{component}/README.md")), "{gone}");
+        assert_eq!(overlay.manifests(&["render", "production"]), before, "{component}");
+    }
+}
+
 #[test]
 fn what_a_component_is_for_is_in_the_manifests() {
     let present = components();

@@ -4,7 +4,7 @@ use e2e::process::{command, run};
 use e2e::repo;
 use serde_json::Value;
 
-use super::{component, files, read};
+use super::{files, monitoring, read};
 
 fn compose() -> Value {
     let file = repo::root().join("compose.yaml");
@@ -95,23 +95,23 @@ fn prometheus_and_grafana_get_the_files_that_are_tested_here() {
     let all: Vec<&str> =
         services(&compose).flat_map(|(_, service)| texts(&service["volumes"])).collect();
     for folder in ["rules", "dashboards"] {
-        let mounted = format!("./kustomize/components/monitoring/{folder}:");
+        let mounted = format!("./monitoring/{folder}:");
         assert!(all.iter().any(|volume| volume.starts_with(&mounted)), "{folder}");
         assert!(!files(folder).is_empty());
     }
-    let provisioned = read(&component().join("compose/grafana/dashboards.yaml"));
+    let provisioned = read(&monitoring().join("compose/grafana/dashboards.yaml"));
     let folder = provisioned["providers"][0]["options"]["path"].as_str().unwrap();
     assert!(
         all.iter().any(|volume| volume.contains(&format!("/dashboards:{folder}:"))),
         "{folder}"
     );
 
-    let config = component().join("compose/prometheus.yml");
-    let mut check = command("promtool", &component());
+    let config = monitoring().join("compose/prometheus.yml");
+    let mut check = command("promtool", &monitoring());
     run(check.args(["check", "config", "--syntax-only"]).arg(&config)).success();
     let rules = read(&config)["rule_files"][0].as_str().unwrap().replace("/*.yaml", "");
     assert!(all.iter().any(|volume| volume.contains(&format!("/rules:{rules}:"))), "{rules}");
-    let source = read(&component().join("compose/grafana/datasources.yaml"));
+    let source = read(&monitoring().join("compose/grafana/datasources.yaml"));
     let address = source["datasources"][0]["url"].as_str().unwrap();
     let host = address.trim_start_matches("http://").split(':').next().unwrap();
     assert!(compose["services"][host].is_object(), "{address}");

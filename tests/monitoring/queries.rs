@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use e2e::process::{command, run};
 use serde_json::{Value, json};
 
-use super::{alerts, component, files, groups, read};
+use super::{alerts, files, groups, monitoring, read};
 
 pub(crate) struct Query {
     /// Where it stands, for whoever has to repair it.
@@ -146,7 +146,7 @@ fn prometheus_reads_every_query() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let rules = json!({ "groups": [{ "name": "all", "rules": rules }] });
     fs_err::write(file.path(), rules.to_string()).unwrap();
-    run(command("promtool", &component()).args(["check", "rules"]).arg(file.path())).success();
+    run(command("promtool", &monitoring()).args(["check", "rules"]).arg(file.path())).success();
 }
 
 #[test]

@@ -19,7 +19,7 @@ use e2e::{data, repo};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::component;
+use super::monitoring;
 use super::queries::{names, queries};
 
 /// What these expose is theirs: kube-state-metrics, Argo CD, Prometheus itself.
@@ -160,7 +160,7 @@ impl Watch {
         let target = server.url("").replace("http://", "");
         let config = json!({
             "global": { "scrape_interval": "1s", "evaluation_interval": "1s" },
-            "rule_files": [component().join("rules/service.yaml")],
+            "rule_files": [monitoring().join("rules/service.yaml")],
             "alerting": { "alertmanagers": [{ "static_configs": [{ "targets": [local(alertmanager)] }] }] },
             "scrape_configs": [{ "job_name": "service",
                 "static_configs": [{ "targets": [target], "labels": { "namespace": "production" } }] }],

@@ -143,6 +143,20 @@ fn a_rollback_by_hand_is_the_same_plan() {
     assert_eq!(story.version(), "1.0.0");
 }
 
+/// Argo CD renders the same afterwards, and so sends no report that could verify it again.
+#[test]
+fn an_edited_page_takes_no_verdict_away() {
+    let mut story = second_release();
+    story.report(DEPLOYED);
+    for folder in ["base", "components/gpu", "overlays/staging"] {
+        story.edit(&format!("kustomize/{folder}/README.md"), "# Said better\n");
+    }
+    story.edit("monitoring/rules/service.yaml", "groups: []\n");
+    story.promote().unwrap();
+    story.edit_config("of every environment\n");
+    assert_eq!(story.promote().unwrap_err(), Guard::NotVerified);
+}
+
 /// Tells a story that ends at each guard.
 fn stopped_by(guard: Guard) -> Option<Guard> {
     use Observation::{Failed, TimedOut};
