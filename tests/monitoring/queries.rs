@@ -14,10 +14,18 @@ pub(crate) struct Query {
     pub(crate) text: String,
 }
 
-/// The metrics that a query names, each with the labels that it selects by, and all labels that it groups by.
+/// `label=~"value"`
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Matcher {
+    pub(crate) label: String,
+    pub(crate) operator: String,
+    pub(crate) value: String,
+}
+
+/// The metrics that a query names, each with what it selects by, and all labels that it groups by.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Names {
-    pub(crate) metrics: Vec<(String, Vec<String>)>,
+    pub(crate) metrics: Vec<(String, Vec<Matcher>)>,
     pub(crate) grouped_by: BTreeSet<String>,
 }
 
@@ -64,11 +72,16 @@ fn is_of_a_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || "_:".contains(c)
 }
 
-/// Words of a list such as `namespace=~"a, b",class="c"` or `namespace, class`, values left out.
-fn labels(list: &str) -> Vec<String> {
-    let unquoted: String = list.split('"').step_by(2).collect::<Vec<_>>().join(" ");
-    let words = unquoted.split(|c: char| !is_of_a_name(c)).filter(|word| !word.is_empty());
-    words.map(str::to_owned).collect()
+/// Of a list such as `namespace=~"a, b",class="c"`.
+fn matchers(list: &str) -> Vec<Matcher> {
+    let parts: Vec<&str> = list.split('"').collect();
+    let pairs = parts.chunks_exact(2).map(|pair| {
+        let name = pair[0].trim_start_matches([',', ' ', '\n']).trim_end();
+        let (label, operator) = name.split_at(name.find(|c| !is_of_a_name(c)).unwrap());
+        let [label, operator, value] = [label, operator.trim(), pair[1]].map(str::to_owned);
+        Matcher { label, operator, value }
+    });
+    pairs.collect()
 }
 
 /// Where `close` stands outside of quotes.
@@ -103,11 +116,12 @@ pub(crate) fn names(query: &str) -> Names {
                 let next = after.trim_start();
                 if GROUPING.contains(&word) && next.starts_with('(') {
                     let end = end_of(next, ')');
-                    found.grouped_by.extend(labels(&next[1..end]));
+                    let labels = next[1..end].split(',').map(|label| label.trim().to_owned());
+                    found.grouped_by.extend(labels);
                     rest = &next[end + 1..];
                 } else if let Some(inner) = next.strip_prefix('{') {
                     let end = end_of(inner, '}');
-                    found.metrics.push((word.to_owned(), labels(&inner[..end])));
+                    found.metrics.push((word.to_owned(), matchers(&inner[..end])));
                     rest = &inner[end + 1..];
                 } else if !next.starts_with('(') && !WORDS.contains(&word) {
                     found.metrics.push((word.to_owned(), Vec::new()));
@@ -124,14 +138,56 @@ pub(crate) fn names(query: &str) -> Names {
 #[test]
 fn names_are_found_in_a_query() {
     let query = r#"1e3 * sum by (le, b) (rate(x_total{c=~"d, e}",f!="g"}[5m])) / on (b) a:b:c > 0.5 and up"#;
-    let metric = |name: &str, labels: &[&str]| {
-        (name.to_owned(), labels.iter().map(|label| (*label).to_owned()).collect::<Vec<_>>())
+    let metric = |name: &str, matchers: &[[&str; 3]]| {
+        let matchers = matchers.iter().map(|matcher| matcher.map(str::to_owned));
+        let matchers = matchers.map(|[label, operator, value]| Matcher { label, operator, value });
+        (name.to_owned(), matchers.collect::<Vec<_>>())
     };
     let wanted = Names {
-        metrics: vec![metric("x_total", &["c", "f"]), metric("a:b:c", &[]), metric("up", &[])],
+        metrics: vec![
+            metric("x_total", &[["c", "=~", "d, e}"], ["f", "!=", "g"]]),
+            metric("a:b:c", &[]),
+            metric("up", &[]),
+        ],
         grouped_by: ["le", "b"].map(str::to_owned).into(),
     };
     assert_eq!(names(query), wanted);
+}
+
+/// Names of metrics are everybody's: a Prometheus has those of other services and Applications too.
+#[test]
+fn every_query_is_about_this_service_and_its_applications_alone() {
+    for Query { place, text } in queries() {
+        for (metric, matchers) in names(&text).metrics {
+            let about = |wanted: &str| {
+                let of = |matcher: &Matcher| matcher.label == wanted && matcher.operator == "=";
+                matchers.iter().find(|matcher| of(matcher)).map(|matcher| matcher.value.as_str())
+            };
+            match metric.split('_').next().unwrap() {
+                // Objects are called as `kustomize/` calls them, alerts as `monitoring/rules` does.
+                "kube" | "ALERTS" => {}
+                "argocd" => assert!(about("project").is_some(), "{place}: {text}"),
+                // From one of these already.
+                "name:failed" | "name:succeeded" => {}
+                _ => assert_eq!(about("job"), Some("mnist-api"), "{place}: {text}"),
+            }
+        }
+    }
+}
+
+/// `job` is the name of the Service's label in a cluster, and of the job where there is one machine.
+#[test]
+fn the_service_is_the_same_job_wherever_it_runs() {
+    let read = |file: &str| read(&e2e::repo::root().join(file));
+    let monitor = read("kustomize/components/monitoring/service-monitor.yaml");
+    let service = read("kustomize/base/service.yaml");
+    let label = monitor["spec"]["jobLabel"].as_str().unwrap();
+    assert_eq!(service["metadata"]["labels"][label], "mnist-api");
+    for (name, value) in monitor["spec"]["selector"]["matchLabels"].as_object().unwrap() {
+        assert_eq!(service["metadata"]["labels"][name], *value, "{name}");
+    }
+    let compose = read("monitoring/compose/prometheus.yml");
+    assert_eq!(compose["scrape_configs"][0]["job_name"], "mnist-api");
 }
 
 #[test]

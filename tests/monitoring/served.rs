@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::monitoring;
-use super::queries::{names, queries};
+use super::queries::{Matcher, names, queries};
 
 /// What these expose is theirs: kube-state-metrics, Argo CD, Prometheus itself.
 const FOREIGN: [&str; 3] = ["kube_", "argocd_", "ALERTS"];
@@ -39,7 +39,7 @@ fn exposed(page: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut exposed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for sample in page.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
         let found = names(sample).metrics.swap_remove(0);
-        exposed.entry(found.0).or_default().extend(found.1);
+        exposed.entry(found.0).or_default().extend(found.1.into_iter().map(|matcher| matcher.label));
     }
     exposed
 }
@@ -64,7 +64,7 @@ fn what_rules_and_dashboards_ask_for_is_what_the_service_tells() {
             }
             let told = exposed.get(name).unwrap_or_else(|| panic!("{place}: nobody tells {name}"));
             known.extend(told.iter().map(String::as_str));
-            for label in labels {
+            for Matcher { label, .. } in labels {
                 assert!(known.contains(label.as_str()), "{place}: {name} has no label {label}");
             }
             asked.insert(name.clone());
@@ -162,7 +162,7 @@ impl Watch {
             "global": { "scrape_interval": "1s", "evaluation_interval": "1s" },
             "rule_files": [monitoring().join("rules/service.yaml")],
             "alerting": { "alertmanagers": [{ "static_configs": [{ "targets": [local(alertmanager)] }] }] },
-            "scrape_configs": [{ "job_name": "service",
+            "scrape_configs": [{ "job_name": "mnist-api",
                 "static_configs": [{ "targets": [target], "labels": { "namespace": "production" } }] }],
         });
         fs_err::write(folder.path().join("prometheus.yml"), config.to_string()).unwrap();
