@@ -175,6 +175,17 @@ fn every_query_is_about_this_service_and_its_applications_alone() {
     }
 }
 
+/// A Rollout takes the pods over, and the Deployment has none from then on.
+#[test]
+fn pods_are_counted_whoever_owns_them() {
+    for Query { place, text } in queries() {
+        for (metric, _) in names(&text).metrics {
+            let owned = ["kube_deployment_", "kube_replicaset_"];
+            assert!(owned.iter().all(|owner| !metric.starts_with(owner)), "{place}: {text}");
+        }
+    }
+}
+
 /// `job` is the name of the Service's label in a cluster, and of the job where there is one machine.
 #[test]
 fn the_service_is_the_same_job_wherever_it_runs() {
