@@ -39,8 +39,17 @@ fn filled_in(query: &str) -> String {
     query.replace("$namespace", "production").replace("$application", "shop-production")
 }
 
+/// What a canary is judged by, as Argo Rollouts fills it in.
+fn canary() -> Query {
+    let file = "kustomize/components/canary/success-rate.yaml";
+    let template = read(&e2e::repo::root().join(file));
+    let query = template["spec"]["metrics"][0]["provider"]["prometheus"]["query"].as_str().unwrap();
+    let text = query.replace("{{args.namespace}}", "production").replace("{{args.pods}}", "new");
+    Query { place: "canary".to_owned(), text }
+}
+
 pub(crate) fn queries() -> Vec<Query> {
-    let mut queries = Vec::new();
+    let mut queries = vec![canary()];
     for group in groups() {
         for rule in group["rules"].as_array().unwrap() {
             let name = rule["alert"].as_str().or_else(|| rule["record"].as_str()).unwrap();
@@ -267,4 +276,36 @@ fn the_dashboard_of_alerts_shows_every_alert() {
         .collect();
     let alerts = alerts();
     assert_eq!(shown, alerts.iter().map(|alert| alert["alert"].as_str().unwrap()).collect());
+}
+
+#[test]
+fn a_canary_is_judged_by_all_of_its_answers() {
+    let series = |job: &str, pod: &str, status: &str, values: &str| {
+        let labels = [("job", job), ("pod", pod), ("http_response_status_code", status)];
+        let labels = labels.map(|(name, value)| format!("{name}=\"{value}\"")).join(",");
+        let rest = r#"namespace="production",http_route="/v1/predict""#;
+        let name = "http_server_request_duration_seconds_count";
+        json!({ "series": format!("{name}{{{labels},{rest}}}"), "values": values })
+    };
+    let (job, pod) = ("mnist-api", "mnist-rollout-new-1");
+    let all = "0+10x20";
+    let cases = [
+        (vec![series(job, pod, "200", all)], Some(1.0)),
+        (vec![series(job, pod, "500", all)], Some(0.0)),
+        (vec![series(job, pod, "200", all), series(job, pod, "503", all)], Some(0.5)),
+        (vec![series(job, pod, "200", all), series(job, pod, "429", all)], Some(1.0)),
+        // Nobody asked it anything; what others answered says nothing of it.
+        (vec![series(job, "mnist-rollout-old-1", "500", all)], None),
+        (vec![series("shop", pod, "500", all)], None),
+    ];
+    let query = canary().text;
+    let tests = cases.map(|(series, wanted)| {
+        let samples: Vec<Value> =
+            wanted.into_iter().map(|value| json!({ "labels": "{}", "value": value })).collect();
+        json!({ "interval": "1m", "input_series": series,
+            "promql_expr_test": [{ "expr": query, "eval_time": "15m", "exp_samples": samples }] })
+    });
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs_err::write(file.path(), json!({ "tests": tests }).to_string()).unwrap();
+    run(command("promtool", &monitoring()).args(["test", "rules"]).arg(file.path())).success();
 }
