@@ -22,6 +22,30 @@ pub(crate) struct Matcher {
     pub(crate) value: String,
 }
 
+impl Matcher {
+    /// Of its alternatives those that none of these values is: nothing would ever be found by them.
+    pub(crate) fn dead<'a>(&'a self, values: &BTreeSet<String>) -> Vec<&'a str> {
+        let literal = !self.operator.ends_with('~');
+        let fits = |pattern: &str, value: &str| {
+            if literal { pattern == value } else { fits(pattern, value) }
+        };
+        let alternatives = self.value.split('|');
+        alternatives.filter(|one| !values.iter().any(|value| fits(one, value))).collect()
+    }
+}
+
+/// As much of a regular expression as is written here: letters, `.` and `.*`.
+fn fits(pattern: &str, value: &str) -> bool {
+    assert!(!pattern.contains(['(', '[', '+', '?', '\\']), "`{pattern}` is not understood here");
+    let Some(first) = pattern.chars().next() else { return value.is_empty() };
+    if let Some(rest) = pattern.strip_prefix(".*") {
+        return value.char_indices().any(|(at, _)| fits(rest, &value[at..])) || fits(rest, "");
+    }
+    let mut left = value.chars();
+    left.next().is_some_and(|letter| first == '.' || first == letter)
+        && fits(&pattern[first.len_utf8()..], left.as_str())
+}
+
 /// The metrics that a query names, each with what it selects by, and all labels that it groups by.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Names {
@@ -161,6 +185,42 @@ fn names_are_found_in_a_query() {
         grouped_by: ["le", "b"].map(str::to_owned).into(),
     };
     assert_eq!(names(query), wanted);
+}
+
+#[test]
+fn an_alternative_that_finds_nothing_is_found() {
+    let values = ["/v1/predict", "/livez", "0.1"].map(str::to_owned).into();
+    for (operator, value, dead) in [
+        ("=~", "/v1/.*", &[][..]),
+        ("=~", "/v1/predict.*|/v2/.*/infer", &["/v2/.*/infer"]),
+        ("!~", "/livez|/readyz", &["/readyz"]),
+        ("=~", "/v1/predic", &["/v1/predic"]),
+        ("=", "0.1", &[]),
+        ("=", "0.2", &["0.2"]),
+    ] {
+        let [label, operator, value] = ["http_route", operator, value].map(str::to_owned);
+        let matcher = Matcher { label, operator, value };
+        assert_eq!(matcher.dead(&values), dead, "{matcher:?}");
+    }
+}
+
+/// What the service answers is in its document, committed and compared; the rest is for machines and browsers.
+#[test]
+fn every_route_that_is_asked_for_is_one_of_the_service() {
+    let document = read(&e2e::repo::root().join("app/openapi.json"));
+    let mut routes: BTreeSet<String> =
+        document["paths"].as_object().unwrap().keys().cloned().collect();
+    routes.insert("/metrics".to_owned());
+    let mut asked = 0;
+    for Query { place, text } in queries() {
+        for matcher in names(&text).metrics.into_iter().flat_map(|(_, matchers)| matchers) {
+            if matcher.label == "http_route" {
+                asked += 1;
+                assert!(matcher.dead(&routes).is_empty(), "{place}: {matcher:?}");
+            }
+        }
+    }
+    assert!(asked > 20, "{asked}");
 }
 
 /// Names of metrics are everybody's: a Prometheus has those of other services and Applications too.
