@@ -17,8 +17,8 @@ impl Fork {
     fn new() -> Self {
         let fork = Self { folder: tempfile::tempdir().unwrap() };
         let mut copy = command("cp", &repo::root());
-        copy.args(["-R", "--parents", "argocd", "kustomize", ".github", "tests/golden"]);
-        run(copy.args(["xtask/Cargo.toml"]).arg(fork.folder.path())).success();
+        copy.args(["-R", "--parents", "argocd", "kustomize", "monitoring", ".github"]);
+        run(copy.args(["tests/golden", "xtask/Cargo.toml"]).arg(fork.folder.path())).success();
         fork
     }
 
@@ -44,11 +44,12 @@ impl Fork {
     /// Every file with its content, as one text.
     fn text(&self) -> String {
         let grep = ["--recursive", "--no-messages", "", "argocd", ".github", "kustomize", "tests"];
-        let mut lines: Vec<_> = run(command("grep", self.folder.path()).args(grep))
-            .stdout
-            .lines()
-            .map(str::to_owned)
-            .collect();
+        let mut lines: Vec<_> =
+            run(command("grep", self.folder.path()).args(grep).arg("monitoring"))
+                .stdout
+                .lines()
+                .map(str::to_owned)
+                .collect();
         lines.sort();
         lines.join("\n")
     }
@@ -68,7 +69,10 @@ fn a_fork_is_named_once_and_every_file_says_so() {
     for name in old {
         assert!(!after.contains(name), "{name} is left");
     }
+    let old = ["project=\"mnist\"", "project=\\\"mnist\\\""];
+    assert!(old.iter().all(|selector| before.contains(selector) && !after.contains(selector)));
     let new = [
+        "monitoring/operator/prometheus-rule.yaml:        runbook_url: https://github.com/acme/leaf-doctor/blob/main/",
         "https://api.github.com/repos/acme/leaf-doctor/actions",
         "IMAGE: ghcr.io/acme/leaf-doctor",
     ];
@@ -90,6 +94,7 @@ fn a_file_that_was_missed_is_found() {
         "argocd/apps/staging.yaml",
         "argocd/apps/project.yaml",
         "argocd/regions.yaml",
+        "argocd/monitoring.yaml",
     ] {
         let fork = Fork::new();
         fork.init(ADDRESS, IMAGE, "leaf").success();
@@ -111,6 +116,9 @@ fn names_that_cannot_be_are_refused_together_and_change_nothing() {
 fn what_would_silence_or_stop_the_loop_is_told() {
     const STAGING: &str = "argocd/apps/staging.yaml";
     const PROJECT: &str = "argocd/apps/project.yaml";
+    const REGIONS: &str = "argocd/regions.yaml";
+    const MONITORING: &str = "argocd/monitoring.yaml";
+    const RULES: &str = "monitoring/operator/prometheus-rule.yaml";
     const NOTIFICATIONS: &str = "argocd/install/argocd-notifications-cm.yaml";
     for (file, from, to, told) in [
         (STAGING, "retry: { limit: 0 }", "retry: { limit: 2 }", "syncPolicy.retry.limit must be 0"),
@@ -167,6 +175,21 @@ fn what_would_silence_or_stop_the_loop_is_told() {
             "lost for good",
         ),
         (NOTIFICATIONS, "repos/OWNER/", "repos/acme/", "reports go elsewhere"),
+        (REGIONS, "retry: { limit: 0 }", "retry: { limit: 2 }", "syncPolicy.retry.limit must be 0"),
+        (REGIONS, "release-failed.gitops", "release-failed.chat", "nobody hears of it"),
+        (REGIONS, "env: production", "env: stage", "must name an environment, and is `stage`"),
+        (REGIONS, "overlays/production", "overlays/staging", "source.path must be kustomize"),
+        (REGIONS, "OnDeletion: true", "OnDeletion: false", "takes its pods along"),
+        (MONITORING, "part-of: mnist }", "part-of: mnist, env: staging }", "taken for a release's"),
+        (MONITORING, "kind: ServiceMonitor", "kind: PodMonitor", "does not allow {"),
+        (
+            MONITORING,
+            "monitoring/operator",
+            "monitoring/rules",
+            "monitoring/rules cannot be rendered",
+        ),
+        (RULES, "OWNER/mnist-api/blob", "acme/mnist-api/blob", "runbook_url leads elsewhere"),
+        (RULES, "project=\"mnist\"", "project=\"leaf\"", "it must ask for project=\"mnist\""),
     ] {
         let fork = Fork::new();
         fork.edit(file, from, to);

@@ -259,12 +259,17 @@ fn pods_are_counted_whoever_owns_them() {
 #[test]
 fn the_service_is_the_same_job_wherever_it_runs() {
     let read = |file: &str| read(&e2e::repo::root().join(file));
-    let monitor = read("kustomize/components/monitoring/service-monitor.yaml");
+    let monitor = read("monitoring/operator/service-monitor.yaml");
     let service = read("kustomize/base/service.yaml");
     let label = monitor["spec"]["jobLabel"].as_str().unwrap();
     assert_eq!(service["metadata"]["labels"][label], "mnist-api");
     for (name, value) in monitor["spec"]["selector"]["matchLabels"].as_object().unwrap() {
         assert_eq!(service["metadata"]["labels"][name], *value, "{name}");
+    }
+    for namespace in monitor["spec"]["namespaceSelector"]["matchNames"].as_array().unwrap() {
+        let name = namespace.as_str().unwrap().rsplit('-').next().unwrap();
+        let overlay = read(&format!("kustomize/overlays/{name}/kustomization.yaml"));
+        assert_eq!(overlay["namespace"], *namespace);
     }
     let compose = read("monitoring/compose/prometheus.yml");
     assert_eq!(compose["scrape_configs"][0]["job_name"], "mnist-api");

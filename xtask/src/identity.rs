@@ -19,6 +19,10 @@ pub(crate) const PROJECT: &str = "argocd/apps/project.yaml";
 pub(crate) const NOTIFICATIONS: &str = "argocd/install/argocd-notifications-cm.yaml";
 const RELEASE: &str = ".github/workflows/release.yml";
 pub(crate) const REGIONS: &str = "argocd/regions.yaml";
+pub(crate) const MONITORING: &str = "argocd/monitoring.yaml";
+/// All that names the fork in what Prometheus and Grafana read.
+const MONITORED: [&str; 4] =
+    ["monitoring/rules", "monitoring/tests", "monitoring/dashboards", "monitoring/operator"];
 /// Of the Application that holds the others.
 const ROOT_SUFFIX: &str = "-root";
 
@@ -71,6 +75,22 @@ impl Identity {
         }
     }
 
+    /// Where a browser finds the repository's files.
+    pub(crate) fn pages(&self) -> String {
+        let address = self.repository.strip_suffix(".git").unwrap_or(&self.repository);
+        format!("{address}/blob/main/")
+    }
+
+    /// The Application of what belongs to no environment, and its project.
+    pub(crate) fn monitoring(&self) -> String {
+        format!("{}-monitoring", self.prefix)
+    }
+
+    /// How queries select the Applications of this fork.
+    pub(crate) fn selector(&self) -> String {
+        format!("project=\"{}\"", self.prefix)
+    }
+
     /// Writes it wherever `self` stands. What names the root comes last, so that a run that was cut short
     /// is finished by the next; the files that were changed are returned.
     pub(crate) fn apply(
@@ -80,7 +100,8 @@ impl Identity {
         environments: &Environments,
     ) -> anyhow::Result<Vec<String>> {
         let names = environments.iter().map(|environment| environment.name().to_owned());
-        let suffixes: Vec<String> = names.chain(["root".to_owned()]).collect();
+        let suffixes: Vec<String> =
+            names.chain(["root", "monitoring"].map(str::to_owned)).collect();
         let mut changed = Vec::new();
         for file in files(repo)? {
             let path = repo.path(&file);
@@ -98,6 +119,9 @@ impl Identity {
         let mut text = text
             .replace(&self.repository, &new.repository)
             .replace(&self.api(), &new.api())
+            .replace(&self.pages(), &new.pages())
+            .replace(&self.selector(), &new.selector())
+            .replace(&in_json(&self.selector()), &in_json(&new.selector()))
             .replace(&format!("IMAGE: {}\n", self.image), &format!("IMAGE: {}\n", new.image));
         for suffix in suffixes {
             let name = |identity: &Self| format!("{}-{suffix}", identity.prefix);
@@ -109,6 +133,11 @@ impl Identity {
         }
         text
     }
+}
+
+/// As it stands within a JSON text.
+fn in_json(text: &str) -> String {
+    text.replace('"', "\\\"")
 }
 
 /// Only where it is a whole name.
@@ -129,7 +158,7 @@ fn replace_words(text: &str, old: &str, new: &str) -> String {
 /// Every file that may name the fork; the root's is the last.
 fn files(repo: &Repo) -> anyhow::Result<Vec<String>> {
     let mut files = Vec::new();
-    for folder in [APPLICATIONS, "argocd/install", "tests/golden"] {
+    for folder in [APPLICATIONS, "argocd/install", "tests/golden"].into_iter().chain(MONITORED) {
         let Ok(entries) = fs::read_dir(repo.path(folder)) else { continue };
         for entry in entries {
             files.push(PathBuf::from(folder).join(entry?.file_name()));
@@ -140,7 +169,7 @@ fn files(repo: &Repo) -> anyhow::Result<Vec<String>> {
             PathBuf::from("kustomize/overlays").join(entry?.file_name()).join("kustomization.yaml"),
         );
     }
-    files.extend([REGIONS, RELEASE, ROOT].map(PathBuf::from));
+    files.extend([MONITORING, REGIONS, RELEASE, ROOT].map(PathBuf::from));
     files
         .into_iter()
         .filter(|file| repo.path(&file.to_string_lossy()).is_file())

@@ -1,12 +1,14 @@
 //! What `argocd/` must say for the loop to work: each rule names a way in which releases would go nowhere, or
 //! go bad unnoticed. It is also what proves that `init` has missed no file.
 
+mod aside;
+
 use anyhow::Context;
 use fs_err as fs;
 use gitops::environment::Environment;
 use serde_json::{Value, json};
 
-use crate::identity::{APPLICATIONS, Identity, NOTIFICATIONS, PROJECT, REGIONS, ROOT};
+use crate::identity::{APPLICATIONS, Identity, NOTIFICATIONS, PROJECT, ROOT};
 use crate::rendered::{Object, Objects, list, texts};
 use crate::repo::Repo;
 
@@ -37,7 +39,7 @@ pub(super) fn mistakes(
         let objects = read(&file)?;
         for application in objects.of("Application") {
             let mut mistake = |text: String| found.push(format!("{file}: {text}"));
-            points_here(application, "/spec", &identity, &mut mistake);
+            points_here(application, &identity, &mut mistake);
             is_safe(application, &mut mistake);
             let environment =
                 application.at("/metadata/labels")["env"].as_str().unwrap_or_default();
@@ -57,13 +59,8 @@ pub(super) fn mistakes(
             synced.push(objects);
         }
     }
-    // A fork with one cluster needs none.
-    if repo.path(REGIONS).is_file() {
-        for set in read(REGIONS)?.of("ApplicationSet") {
-            let mut mistake = |text: String| found.push(format!("{REGIONS}: {text}"));
-            points_here(set, "/spec/template/spec", &identity, &mut mistake);
-        }
-    }
+    aside::regions(repo, &identity, rendered, &mut found)?;
+    aside::monitoring(repo, &identity, &mut found)?;
     kinds_are_allowed(project, &synced, &mut found);
     for (file, objects) in [(PROJECT, read(PROJECT)?), (ROOT, read(ROOT)?)] {
         for project in objects.of("AppProject") {
@@ -79,14 +76,13 @@ pub(super) fn mistakes(
     Ok(found)
 }
 
-/// `spec` is where the Application's own lies: an `ApplicationSet` has it in its template.
-fn points_here(object: &Object, spec: &str, identity: &Identity, mistake: &mut impl FnMut(String)) {
+fn points_here(application: &Object, identity: &Identity, mistake: &mut impl FnMut(String)) {
     for (field, wanted) in [
         ("source/repoURL", identity.repository.as_str()),
         ("source/targetRevision", "main"),
         ("project", identity.prefix.as_str()),
     ] {
-        let present = object.text(&format!("{spec}/{field}"));
+        let present = application.text(&format!("/spec/{field}"));
         if present != wanted {
             mistake(format!("{} must be {wanted}, and is `{present}`", field.replace('/', ".")));
         }
