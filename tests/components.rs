@@ -293,7 +293,8 @@ fn every_component_says_what_it_needs_in_a_page_that_names_it() {
         assert!(readme.contains(&format!("`- {}`", line(&component))), "{component}: its line");
         // What it tells to change is there to be changed: its own, or what it names by its path.
         let words = readme.split('`').skip(1).step_by(2);
-        for file in words.filter(|word| word.ends_with(".yaml") && !word.contains(' ')) {
+        let is_file = |word: &&str| word.rsplit('.').next() == Some("yaml") && !word.contains(' ');
+        for file in words.filter(is_file) {
             let own = folder(&component).join(file);
             assert!(own.is_file() || repo::root().join(file).is_file(), "{component}: {file}");
         }

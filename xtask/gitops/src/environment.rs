@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 /// The only folder the loop reads or writes.
@@ -106,7 +107,7 @@ impl Part {
             return Self::Signing;
         }
         // Pages are for people: no environment changes with them.
-        if path.ends_with(".md") {
+        if Path::new(path).extension().is_some_and(|kind| kind == "md") {
             return Self::Other;
         }
         let within = |folder: &str| path.strip_prefix(folder).is_some_and(|p| p.starts_with('/'));
