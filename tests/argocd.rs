@@ -253,3 +253,26 @@ fn argo_cd_takes_every_setting() {
     let said = ended.success().stdout;
     assert!(said.contains("resource overrides") && !said.contains('❌'), "{said}");
 }
+
+#[test]
+fn a_revert_is_seen_within_two_minutes_even_if_no_webhook_arrives() {
+    let text = fs_err::read_to_string(settings("argocd-cm")).unwrap();
+    let data = serde_yaml::from_str::<Value>(&text).unwrap()["data"].take();
+    // By the controller once a minute, of a commit that the repo server remembers for as long.
+    assert_eq!(data["timeout.reconciliation"], "60s");
+    assert_eq!(data["timeout.reconciliation.jitter"], "0s", "by default it adds a minute");
+}
+
+#[test]
+fn whoever_copies_a_block_of_the_readme_does_one_thing_and_all_of_it() {
+    let readme = fs_err::read_to_string(repo::root().join("argocd/README.md")).unwrap();
+    let blocks: Vec<&str> =
+        readme.split("```").skip(1).step_by(2).filter(|block| block.starts_with("sh")).collect();
+    let patching = blocks.iter().filter(|block| block.contains(" patch "));
+    let [patched] = patching.collect::<Vec<_>>()[..] else { panic!("{blocks:?}") };
+    assert!(!patched.contains("--kustomize"), "installs and patches: {patched}");
+    // Each reads its settings only when it starts.
+    for reader in ["statefulset/argocd-application-controller", "deployment/argocd-repo-server"] {
+        assert!(patched.contains(reader), "{reader} keeps the old settings");
+    }
+}

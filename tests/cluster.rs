@@ -6,6 +6,8 @@
 mod acts;
 #[path = "cluster/admission.rs"]
 mod admission;
+#[path = "cluster/operation.rs"]
+mod operation;
 #[path = "cluster/policies.rs"]
 mod policies;
 #[path = "cluster/traffic.rs"]

@@ -82,5 +82,5 @@ pub(crate) const REFERENCES: &[(&str, &str, &str, &str)] = &[
 ];
 
 const FIRST_ANALYSIS: &str = "/spec/strategy/canary/steps/1/analysis/templates/0/templateName";
-const SECOND_ANALYSIS: &str = "/spec/strategy/canary/steps/3/analysis/templates/0/templateName";
+const SECOND_ANALYSIS: &str = "/spec/strategy/canary/steps/1/analysis/templates/1/templateName";
 const VAULT_ACCOUNT: &str = "/spec/provider/vault/auth/kubernetes/serviceAccountRef/name";

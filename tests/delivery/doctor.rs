@@ -83,7 +83,10 @@ fn github() -> Vec<(String, Value)> {
             "/actions/variables/GITOPS_CLIENT_ID",
             json!({ "name": "GITOPS_CLIENT_ID", "value": "x" }),
         ),
-        ("/actions/secrets/GITOPS_PRIVATE_KEY", json!({ "name": "GITOPS_PRIVATE_KEY" })),
+        (
+            "/environments/gitops/secrets/GITOPS_PRIVATE_KEY",
+            json!({ "name": "GITOPS_PRIVATE_KEY" }),
+        ),
         (
             "/hooks?per_page=100",
             json!([{ "active": true, "config": { "url": "https://cd.example.org/api/webhook", "content_type": "json" } }]),
@@ -201,7 +204,10 @@ fn what_is_missing_is_told_with_the_way_to_get_it() {
     }
     for (question, told) in [
         ("/actions/variables/GITOPS_CLIENT_ID", "gh variable set GITOPS_CLIENT_ID"),
-        ("/actions/secrets/GITOPS_PRIVATE_KEY", "gh secret set GITOPS_PRIVATE_KEY"),
+        (
+            "/environments/gitops/secrets/GITOPS_PRIVATE_KEY",
+            "gh secret set GITOPS_PRIVATE_KEY --env gitops",
+        ),
         ("/actions/workflows/retrain.yml", "not active: retrain.yml"),
     ] {
         let world = World::new();

@@ -39,8 +39,9 @@ impl Fork {
             std::os::unix::fs::symlink(cosign, scratch.path("programs/cosign")).unwrap();
         }
         let mut copy = process::command("cp", &repo::root());
-        copy.args(["-R", "--parents", "argocd", ".github", "tests/golden", "model/gate.yaml"]);
-        run(copy.arg("model/task.yaml").arg(scratch.path("human"))).success();
+        copy.args(["-R", "--parents", "argocd", "monitoring", ".github", "tests/golden"]);
+        run(copy.arg("model/gate.yaml").arg("model/task.yaml").arg(scratch.path("human")))
+            .success();
         scratch.git("human", &["add", "."]);
         scratch.git("human", &["commit", "--quiet", "-m", "all that names the repository"]);
         scratch.git("human", &["push", "--quiet", "origin", "main"]);

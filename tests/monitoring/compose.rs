@@ -4,7 +4,7 @@ use e2e::process::{command, run};
 use e2e::repo;
 use serde_json::Value;
 
-use super::{component, files, read};
+use super::{files, monitoring, read};
 
 fn compose() -> Value {
     let file = repo::root().join("compose.yaml");
@@ -49,9 +49,39 @@ fn every_container_is_confined_and_open_to_this_machine_alone() {
             assert!(volume.ends_with(":ro"), "{name}: {volume}");
             assert!(repo::root().join(source).exists(), "{name}: {source} is not there");
         }
-        // A tag that moves would be another program tomorrow.
         let image = service["image"].as_str().unwrap();
-        assert!(image.starts_with("${") && !image.contains("latest"), "{name}: {image}");
+        assert!(names_one_program(image), "{name}: {image}");
+    }
+}
+
+/// Chosen by whoever starts it, or of one version by default: a tag that moves is another program tomorrow.
+fn names_one_program(image: &str) -> bool {
+    let variable = image.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    let Some((_, default)) = variable.and_then(|variable| variable.split_once(':')) else {
+        return false;
+    };
+    if default.starts_with('?') {
+        return true;
+    }
+    let name = default.trim_start_matches('-').rsplit('/').next().unwrap_or_default();
+    let tag = name.split_once(':').map_or("", |(_, tag)| tag.trim_start_matches('v'));
+    tag.split('.').count() == 3 && tag.split('.').all(|part| part.parse::<u32>().is_ok())
+}
+
+#[test]
+fn an_image_is_of_one_version_or_chosen() {
+    for image in ["${A:?say which}", "${A:-docker.io/o/a:v1.2.3}", "${A:-localhost:5000/a:1.2.3}"] {
+        assert!(names_one_program(image), "{image}");
+    }
+    for image in [
+        "docker.io/o/a:1.2.3",
+        "${A:-docker.io/o/a}",
+        "${A:-localhost:5000/a}",
+        "${A:-docker.io/o/a:latest}",
+        "${A:-docker.io/o/a:12}",
+        "${A}",
+    ] {
+        assert!(!names_one_program(image), "{image}");
     }
 }
 
@@ -85,6 +115,16 @@ fn nobody_is_let_into_grafana_without_a_password_that_somebody_chose() {
     let environment = &compose["services"]["grafana"]["environment"];
     assert_eq!(environment["GF_AUTH_ANONYMOUS_ENABLED"], "false");
     assert_eq!(environment["GF_USERS_ALLOW_SIGN_UP"], "false");
+    // Nor does it call anybody: by default it fetches plugins, news, and what is newer.
+    for (setting, wanted) in [
+        ("GF_ANALYTICS_REPORTING_ENABLED", "false"),
+        ("GF_ANALYTICS_CHECK_FOR_UPDATES", "false"),
+        ("GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES", "false"),
+        ("GF_PLUGINS_PREINSTALL_DISABLED", "true"),
+        ("GF_NEWS_NEWS_FEED_ENABLED", "false"),
+    ] {
+        assert_eq!(environment[setting], wanted, "{setting}");
+    }
     let password = environment["GF_SECURITY_ADMIN_PASSWORD"].as_str().unwrap();
     assert!(password.starts_with("${GRAFANA_PASSWORD:?"), "{password}");
 }
@@ -95,23 +135,23 @@ fn prometheus_and_grafana_get_the_files_that_are_tested_here() {
     let all: Vec<&str> =
         services(&compose).flat_map(|(_, service)| texts(&service["volumes"])).collect();
     for folder in ["rules", "dashboards"] {
-        let mounted = format!("./kustomize/components/monitoring/{folder}:");
+        let mounted = format!("./monitoring/{folder}:");
         assert!(all.iter().any(|volume| volume.starts_with(&mounted)), "{folder}");
         assert!(!files(folder).is_empty());
     }
-    let provisioned = read(&component().join("compose/grafana/dashboards.yaml"));
+    let provisioned = read(&monitoring().join("compose/grafana/dashboards.yaml"));
     let folder = provisioned["providers"][0]["options"]["path"].as_str().unwrap();
     assert!(
         all.iter().any(|volume| volume.contains(&format!("/dashboards:{folder}:"))),
         "{folder}"
     );
 
-    let config = component().join("compose/prometheus.yml");
-    let mut check = command("promtool", &component());
+    let config = monitoring().join("compose/prometheus.yml");
+    let mut check = command("promtool", &monitoring());
     run(check.args(["check", "config", "--syntax-only"]).arg(&config)).success();
     let rules = read(&config)["rule_files"][0].as_str().unwrap().replace("/*.yaml", "");
     assert!(all.iter().any(|volume| volume.contains(&format!("/rules:{rules}:"))), "{rules}");
-    let source = read(&component().join("compose/grafana/datasources.yaml"));
+    let source = read(&monitoring().join("compose/grafana/datasources.yaml"));
     let address = source["datasources"][0]["url"].as_str().unwrap();
     let host = address.trim_start_matches("http://").split(':').next().unwrap();
     assert!(compose["services"][host].is_object(), "{address}");

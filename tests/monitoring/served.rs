@@ -19,11 +19,11 @@ use e2e::{data, repo};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::component;
-use super::queries::{names, queries};
+use super::monitoring;
+use super::queries::{Matcher, names, queries};
 
 /// What these expose is theirs: kube-state-metrics, Argo CD, Prometheus itself.
-const FOREIGN: [&str; 3] = ["kube_", "argocd_", "ALERTS"];
+const FOREIGN: [&str; 4] = ["kube_", "argocd_", "ALERTS", "up"];
 /// Prometheus adds them to all that it scrapes.
 const BY_SCRAPING: [&str; 4] = ["namespace", "pod", "job", "instance"];
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -34,12 +34,18 @@ fn predict(server: &Server) -> Reply {
     Http::default().post_json(&server.url("/v1/predict"), &body).unwrap()
 }
 
+/// Values by label.
+type Labels = BTreeMap<String, BTreeSet<String>>;
+
 /// Every name on the page, with the labels that it has there.
-fn exposed(page: &str) -> BTreeMap<String, BTreeSet<String>> {
-    let mut exposed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+fn exposed(page: &str) -> BTreeMap<String, Labels> {
+    let mut exposed: BTreeMap<String, Labels> = BTreeMap::new();
     for sample in page.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
-        let found = names(sample).metrics.swap_remove(0);
-        exposed.entry(found.0).or_default().extend(found.1);
+        let (name, labels) = names(sample).metrics.swap_remove(0);
+        let known = exposed.entry(name).or_default();
+        for Matcher { label, value, .. } in labels {
+            known.entry(label).or_default().insert(value);
+        }
     }
     exposed
 }
@@ -49,6 +55,9 @@ fn what_rules_and_dashboards_ask_for_is_what_the_service_tells() {
     let artifact = quick();
     let server = Server::start(artifact.path(), &[]);
     assert_eq!(predict(&server).status, 200);
+    for polled in ["/livez", "/readyz", "/metrics"] {
+        assert_eq!(server.get(polled).unwrap().status, 200);
+    }
     let page = server.get("/metrics").unwrap().body;
     let exposed = exposed(std::str::from_utf8(&page).unwrap());
     let mut asked = BTreeSet::new();
@@ -63,9 +72,15 @@ fn what_rules_and_dashboards_ask_for_is_what_the_service_tells() {
                 continue;
             }
             let told = exposed.get(name).unwrap_or_else(|| panic!("{place}: nobody tells {name}"));
-            known.extend(told.iter().map(String::as_str));
-            for label in labels {
-                assert!(known.contains(label.as_str()), "{place}: {name} has no label {label}");
+            known.extend(told.keys().map(String::as_str));
+            for matcher in labels {
+                let label = matcher.label.as_str();
+                assert!(known.contains(label), "{place}: {name} has no label {label}");
+                // The others have values that only a failure, or a cluster, brings.
+                if ["http_route", "le"].contains(&label) {
+                    let dead = matcher.dead(&told[label]);
+                    assert!(dead.is_empty(), "{place}: no {label} of {name} is {dead:?}");
+                }
             }
             asked.insert(name.clone());
         }
@@ -160,9 +175,9 @@ impl Watch {
         let target = server.url("").replace("http://", "");
         let config = json!({
             "global": { "scrape_interval": "1s", "evaluation_interval": "1s" },
-            "rule_files": [component().join("rules/service.yaml")],
+            "rule_files": [monitoring().join("rules/service.yaml")],
             "alerting": { "alertmanagers": [{ "static_configs": [{ "targets": [local(alertmanager)] }] }] },
-            "scrape_configs": [{ "job_name": "service",
+            "scrape_configs": [{ "job_name": "mnist-api",
                 "static_configs": [{ "targets": [target], "labels": { "namespace": "production" } }] }],
         });
         fs_err::write(folder.path().join("prometheus.yml"), config.to_string()).unwrap();
@@ -234,6 +249,6 @@ fn requests_that_fail_become_an_alert_that_somebody_gets() {
     let told = alert["annotations"]["description"].as_str().unwrap();
     assert!(told.ends_with("% of requests in production failed over the last hour."), "{told}");
     let runbook = alert["annotations"]["runbook_url"].as_str().unwrap();
-    let page = runbook.split('#').next().unwrap();
+    let page = runbook.split_once("/blob/main/").unwrap().1.split('#').next().unwrap();
     assert!(repo::root().join(page).is_file(), "{runbook}");
 }

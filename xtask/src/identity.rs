@@ -20,6 +20,10 @@ pub(crate) const PROJECT: &str = "argocd/apps/project.yaml";
 pub(crate) const NOTIFICATIONS: &str = "argocd/install/argocd-notifications-cm.yaml";
 const RELEASE: &str = ".github/workflows/release.yml";
 pub(crate) const REGIONS: &str = "argocd/regions.yaml";
+pub(crate) const MONITORING: &str = "argocd/monitoring.yaml";
+/// All that names the fork in what Prometheus and Grafana read.
+const MONITORED: [&str; 4] =
+    ["monitoring/rules", "monitoring/tests", "monitoring/dashboards", "monitoring/operator"];
 /// Of the Application that holds the others.
 const ROOT_SUFFIX: &str = "-root";
 
@@ -72,6 +76,22 @@ impl Identity {
         }
     }
 
+    /// Where a browser finds the repository's files.
+    pub(crate) fn pages(&self) -> String {
+        let address = self.repository.strip_suffix(".git").unwrap_or(&self.repository);
+        format!("{address}/blob/main/")
+    }
+
+    /// The Application of what belongs to no environment, and its project.
+    pub(crate) fn monitoring(&self) -> String {
+        format!("{}-monitoring", self.prefix)
+    }
+
+    /// How queries select the Applications of this fork.
+    pub(crate) fn selector(&self) -> String {
+        format!("project=\"{}\"", self.prefix)
+    }
+
     /// What the Application of an environment is called, and its namespace.
     pub(crate) fn environment(&self, name: &str) -> String {
         format!("{}-{name}", self.prefix)
@@ -86,7 +106,7 @@ impl Identity {
 /// Every file that may name the fork; the root's is the last.
 fn files(repo: &Repo) -> anyhow::Result<Vec<String>> {
     let mut files = Vec::new();
-    for folder in [APPLICATIONS, "argocd/install", "tests/golden"] {
+    for folder in [APPLICATIONS, "argocd/install", "tests/golden"].into_iter().chain(MONITORED) {
         let Ok(entries) = fs::read_dir(repo.path(folder)) else { continue };
         for entry in entries {
             files.push(PathBuf::from(folder).join(entry?.file_name()));
@@ -98,7 +118,7 @@ fn files(repo: &Repo) -> anyhow::Result<Vec<String>> {
         );
     }
     files.push(PathBuf::from(SIGNING));
-    files.extend([REGIONS, RELEASE, ROOT].map(PathBuf::from));
+    files.extend([MONITORING, REGIONS, RELEASE, ROOT].map(PathBuf::from));
     files
         .into_iter()
         .filter(|file| repo.path(&file.to_string_lossy()).is_file())

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 /// The only folder the loop reads or writes.
@@ -105,6 +106,10 @@ impl Part {
         if path == SIGNING {
             return Self::Signing;
         }
+        // Pages are for people: no environment changes with them.
+        if Path::new(path).extension().is_some_and(|kind| kind == "md") {
+            return Self::Other;
+        }
         let within = |folder: &str| path.strip_prefix(folder).is_some_and(|p| p.starts_with('/'));
         if within(BASE) || within(COMPONENTS) {
             return Self::Shared;
@@ -149,6 +154,9 @@ mod tests {
             ("kustomize/components/gpu/kustomization.yaml", Part::Shared),
             ("kustomize/holds.yaml", Part::Holds),
             ("kustomize/base", Part::Other),
+            ("kustomize/base/README.md", Part::Other),
+            ("kustomize/components/gpu/README.md", Part::Other),
+            ("kustomize/overlays/production/README.md", Part::Other),
             ("kustomize/baseline/x", Part::Other),
             ("kustomize/overlays/README.md", Part::Other),
             ("kustomize/overlays/Not A Name/release/kustomization.yaml", Part::Other),

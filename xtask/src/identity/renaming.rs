@@ -38,14 +38,16 @@ impl Identity {
     /// Of Applications and namespaces, that of the root last.
     pub(crate) fn names(&self, environments: &Environments) -> Vec<String> {
         let names = environments.iter().map(|environment| self.environment(environment.name()));
-        names.chain([self.root()]).collect()
+        names.chain([self.monitoring(), self.root()]).collect()
     }
 
     fn rewritten(&self, file: &str, text: &str, new: &Self, names: &[(String, String)]) -> String {
         let text = text
             .replace(&self.repository, &new.repository)
             .replace(&self.api(), &new.api())
-            .replace(&self.page(), &new.page());
+            .replace(&self.page(), &new.page())
+            .replace(&self.selector(), &new.selector())
+            .replace(&in_json(&self.selector()), &in_json(&new.selector()));
         let mut text = replace_words(&text, names);
         text = replace_values(&text, "IMAGE: ", &self.image, &new.image);
         text = replace_values(&text, "project: ", &self.prefix, &new.prefix);
@@ -75,6 +77,11 @@ impl Identity {
         }
         Ok(())
     }
+}
+
+/// As it stands within a JSON text.
+fn in_json(text: &str) -> String {
+    text.replace('"', "\\\"")
 }
 
 /// Whole names only, and none twice: a new name may be the old one of another.

@@ -11,6 +11,9 @@ const KUSTOMIZE: GoTool =
 
 /// The manifests of one overlay, or what kustomize has against it.
 pub(crate) fn build(overlay: &Path) -> anyhow::Result<Result<String, String>> {
+    if !overlay.is_dir() {
+        return Ok(Err(format!("there is no folder {}", overlay.display())));
+    }
     let ended = Cmd::new(KUSTOMIZE.provide()?, overlay).args(["build", "."]).end()?;
     if ended.success {
         return Ok(Ok(ended.stdout));

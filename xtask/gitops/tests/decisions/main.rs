@@ -196,6 +196,20 @@ fn another_tag_of_what_runs_already_restarts_nothing() {
     story.try_release("2.0.0").unwrap();
 }
 
+/// Argo CD renders the same afterwards, and so sends no report that could verify it again.
+#[test]
+fn an_edited_page_takes_no_verdict_away() {
+    let mut story = second_release();
+    story.report(DEPLOYED);
+    for folder in ["base", "components/gpu", "overlays/staging"] {
+        story.edit(&format!("kustomize/{folder}/README.md"), "# Said better\n");
+    }
+    story.edit("monitoring/rules/service.yaml", "groups: []\n");
+    story.promote().unwrap();
+    story.edit_config("of every environment\n");
+    assert_eq!(story.promote().unwrap_err(), Guard::NotVerified);
+}
+
 /// Tells a story that ends at each guard.
 fn stopped_by(guard: Guard) -> Option<Guard> {
     use Observation::{Failed, TimedOut};

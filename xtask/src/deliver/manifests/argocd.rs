@@ -1,6 +1,7 @@
 //! What `argocd/` must say for the loop to work: each rule names a way in which releases would go nowhere, or
 //! go bad unnoticed. It is also what proves that `init` has missed no file.
 
+mod aside;
 mod projects;
 mod settings;
 
@@ -35,13 +36,8 @@ pub(super) fn mistakes(
     let mut found = Vec::new();
     the_registry_takes_our_images(&identity, &mut found);
     settings::mistakes(repo, &identity, &mut found)?;
-    // A fork with one cluster needs none.
-    if repo.path(REGIONS).is_file() {
-        for set in read(repo, REGIONS)?.of("ApplicationSet") {
-            let mut mistake = |text: String| found.push(format!("{REGIONS}: {text}"));
-            points_here(set, "/spec/template/spec", &identity, &mut mistake);
-        }
-    }
+    aside::regions(repo, &identity, rendered, &mut found)?;
+    aside::monitoring(repo, &identity, &mut found)?;
     // As the root's Application renders it: a file that the kustomization does not list is not there.
     let applied = match kustomize::build(&repo.path(APPLICATIONS))? {
         Ok(applied) => Objects::parse(&applied).context("reading what kustomize printed")?,
@@ -80,7 +76,7 @@ fn applications<'a>(
     for application in applied.of("Application") {
         let title = application.title();
         let mut mistake = |text: String| found.push(format!("{APPLICATIONS}: {title}: {text}"));
-        points_here(application, "/spec", identity, &mut mistake);
+        points_here(application, identity, &mut mistake);
         is_safe(application, &mut mistake);
         let environment = application.at("/metadata/labels")["env"].as_str().unwrap_or_default();
         let Some((known, objects)) = rendered.iter().find(|(known, _)| known.name() == environment)
@@ -144,14 +140,13 @@ pub(super) fn pinned_elsewhere(
     Ok(others.collect())
 }
 
-/// `spec` is where the Application's own lies: an `ApplicationSet` has it in its template.
-fn points_here(object: &Object, spec: &str, identity: &Identity, mistake: &mut impl FnMut(String)) {
+fn points_here(application: &Object, identity: &Identity, mistake: &mut impl FnMut(String)) {
     for (field, wanted) in [
         ("source/repoURL", identity.repository.as_str()),
         ("source/targetRevision", "main"),
         ("project", identity.prefix.as_str()),
     ] {
-        let present = object.text(&format!("{spec}/{field}"));
+        let present = application.text(&format!("/spec/{field}"));
         if present != wanted {
             mistake(format!("{} must be {wanted}, and is `{present}`", field.replace('/', ".")));
         }

@@ -67,8 +67,8 @@ pub(super) fn findings(repo: &Repo, identity: &Identity) -> anyhow::Result<Vec<F
         ),
         finding(
             "bot's key",
-            is_set(&api, "/actions/secrets", "GITOPS_PRIVATE_KEY"),
-            "gh secret set GITOPS_PRIVATE_KEY < key.pem",
+            is_set(&api, "/environments/gitops/secrets", "GITOPS_PRIVATE_KEY"),
+            "gh secret set GITOPS_PRIVATE_KEY --env gitops < key.pem",
         ),
         finding(
             "workflows",

@@ -49,7 +49,7 @@ impl Args {
             step(format_args!("{name} is as the repository says"));
         }
         if !self.dry_run {
-            restart_controller(&kubectl)?;
+            restart(&kubectl)?;
         }
         Ok(())
     }
@@ -68,19 +68,15 @@ impl Args {
     }
 }
 
-/// It reads its parameters when it starts.
-fn restart_controller(kubectl: &Kubectl) -> anyhow::Result<()> {
-    const CONTROLLER: &str = "argocd-application-controller";
-    for kind in ["statefulset", "deployment"] {
-        if kubectl.find(&[kind, CONTROLLER, "--namespace", "argocd"]).is_some() {
-            let restart = ["rollout", "restart", kind, CONTROLLER, "--namespace", "argocd"];
-            kubectl.run(&restart)?;
-            step(format_args!("{CONTROLLER} starts again, with these settings"));
-            return Ok(());
+/// They read their settings when they start.
+fn restart(kubectl: &Kubectl) -> anyhow::Result<()> {
+    for name in ["statefulset/argocd-application-controller", "deployment/argocd-repo-server"] {
+        if kubectl.find(&[name, "--namespace", "argocd"]).is_none() {
+            step(format_args!("{name} is not here: start it again where it runs"));
+            continue;
         }
+        kubectl.run(&["rollout", "restart", name, "--namespace", "argocd"])?;
+        step(format_args!("{name} starts again, with these settings"));
     }
-    step(format_args!(
-        "{CONTROLLER} runs elsewhere: start it again for argocd-cmd-params-cm to count"
-    ));
     Ok(())
 }

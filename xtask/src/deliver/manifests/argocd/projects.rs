@@ -35,7 +35,7 @@ pub(super) fn root(
     let project = only(root, ROOT, &own.prefix, found);
     let Some(application) = root.of("Application").next() else { return };
     let mut mistake = |text: String| found.push(format!("{ROOT}: {text}"));
-    points_here(application, "/spec", &own, &mut mistake);
+    points_here(application, &own, &mut mistake);
     is_named(application, &own.prefix, &mut mistake);
     is_automated(application, &mut mistake);
     for (field, wanted, why) in [
