@@ -268,7 +268,7 @@ fn whoever_copies_a_block_of_the_readme_does_one_thing_and_all_of_it() {
     let readme = fs_err::read_to_string(repo::root().join("argocd/README.md")).unwrap();
     let blocks: Vec<&str> =
         readme.split("```").skip(1).step_by(2).filter(|block| block.starts_with("sh")).collect();
-    let patching = blocks.iter().filter(|block| block.contains(" patch "));
+    let patching = blocks.iter().filter(|block| block.contains("patch configmap"));
     let [patched] = patching.collect::<Vec<_>>()[..] else { panic!("{blocks:?}") };
     assert!(!patched.contains("--kustomize"), "installs and patches: {patched}");
     // Each reads its settings only when it starts.

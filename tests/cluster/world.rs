@@ -21,7 +21,9 @@ const NAMESPACE: &str = "namespace: mnist-production";
 
 /// Where images may be pushed to, so that nodes can pull them.
 pub(crate) fn repository() -> String {
-    std::env::var("E2E_CLUSTER_IMAGE").expect("run by `cargo xtask test --cluster REPOSITORY`")
+    let named = std::env::var_os("E2E_CLUSTER_IMAGE");
+    let named = named.expect("run by `cargo xtask test --cluster REPOSITORY`");
+    named.into_string().expect("a name is text")
 }
 
 pub(crate) fn turn() -> MutexGuard<'static, ()> {

@@ -47,9 +47,7 @@ impl Args {
         }
         match &self.cluster {
             Some(repository) => tiers.push(suite::cluster(repo, repository)),
-            None => {
-                step("cluster: not asked for; --cluster REPOSITORY plays the acts on a real one")
-            }
+            None => step("cluster: not asked for; `--cluster REPOSITORY` asks for it"),
         }
         run_tiers(repo, tiers, &self.install)
     }

@@ -37,13 +37,11 @@ impl Kubectl {
         let dir = repo.root().to_owned();
         let known = Cmd::new("kubectl", &dir).args(["config", "get-contexts", "--output", "name"]);
         let known = known.end().hint("install kubectl")?.stdout;
-        let context = match context {
-            Some(name) => name.to_owned(),
-            None => {
-                let current =
-                    Cmd::new("kubectl", &dir).args(["config", "current-context"]).end()?;
-                current.stdout.trim().to_owned()
-            }
+        let context = if let Some(name) = context {
+            name.to_owned()
+        } else {
+            let current = Cmd::new("kubectl", &dir).args(["config", "current-context"]).end()?;
+            current.stdout.trim().to_owned()
         };
         if !known.lines().any(|name| name == context) {
             let lack = match context.as_str() {

@@ -48,9 +48,9 @@ impl Repository {
     /// Asks nothing yet.
     pub(crate) fn open(name: &str) -> Self {
         let (host, path) = place(name);
-        let mirrors = std::env::var(MIRRORS).unwrap_or_default();
-        let origin =
-            mirror(&mirrors, &host).unwrap_or_else(|| format!("{}://{host}", scheme(&host)));
+        let mirrors = std::env::var_os(MIRRORS).unwrap_or_default();
+        let origin = mirror(&mirrors.to_string_lossy(), &host)
+            .unwrap_or_else(|| format!("{}://{host}", scheme(&host)));
         Self { host, origin, path, agent: agent() }
     }
 

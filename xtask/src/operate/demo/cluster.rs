@@ -60,7 +60,7 @@ pub(super) fn run(repo: &Repo, args: &Args, keep: bool) -> anyhow::Result<()> {
     demand(repo, &kubectl)?;
     let handler = gitops_image::push(repo, &format!("{repository}-gitops"))?;
 
-    let company = Company::gather(&kubectl, &name()?, &handler)?;
+    let company = Company::gather(&kubectl, &name(), &handler)?;
     let played = play(repo, args, transcript, &company, &repository);
     if keep {
         data(format_args!("\nkept: everything named {}", company.name()));
@@ -100,9 +100,9 @@ fn server_version(json: &str) -> String {
 }
 
 /// Another one for each run, so that nothing is left of an earlier one.
-fn name() -> anyhow::Result<String> {
+fn name() -> String {
     let seed = format!("{} {:?}", std::process::id(), jiff::Timestamp::now());
-    Ok(format!("demo-{}", &Digest::of(seed.as_bytes()).hex()[..6]))
+    format!("demo-{}", &Digest::of(seed.as_bytes()).hex()[..6])
 }
 
 fn play(

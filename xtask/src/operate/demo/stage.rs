@@ -100,14 +100,14 @@ impl Stage {
         &self,
         environment: &Environment,
         kind: &str,
-        path: &str,
+        field: &str,
         value: &str,
     ) -> anyhow::Result<()> {
         let file = self.clone().join(environment.overlay()).join("kustomization.yaml");
         let mut overlay: Mapping = serde_yaml::from_str(&fs::read_to_string(&file)?)
             .with_context(|| format!("in `{}`", file.display()))?;
         let patch: Value = serde_yaml::from_str(&format!(
-            "target: {{ kind: {kind} }}\npatch: |-\n  - op: add\n    path: {path}\n    value: {value}\n",
+            "target: {{ kind: {kind} }}\npatch: |-\n  - op: add\n    path: {field}\n    value: {value}\n",
         ))?;
         let patches = overlay.entry("patches".into()).or_insert(Value::Sequence(Vec::new()));
         patches.as_sequence_mut().context("`patches` is no list")?.push(patch);

@@ -72,7 +72,7 @@ impl Company {
         address.map(str::to_owned).context("a Service without an address")
     }
 
-    /// Whether a Service of the type LoadBalancer gets an address here.
+    /// Whether a Service of the type `LoadBalancer` gets an address here.
     pub(super) fn hands_out_addresses(&self) -> bool {
         let deadline = Instant::now() + ADDRESS_PATIENCE;
         while Instant::now() < deadline {
@@ -105,7 +105,7 @@ impl Company {
                 { "name": LISTEN, "literals": [remote] },
                 { "name": notifications::SECRET, "literals": [format!("gitops-token={token}")] },
             ],
-            "patches": self.adaptations(&mirrors.unwrap_or_default()),
+            "patches": Self::adaptations(&mirrors.unwrap_or_default()),
         });
         let folder = clone.path("demo");
         fs::create_dir_all(&folder)?;
@@ -120,7 +120,7 @@ impl Company {
     }
 
     /// A demo's reports need not outlive their node, and come from another namespace.
-    fn adaptations(&self, mirrors: &str) -> Value {
+    fn adaptations(mirrors: &str) -> Value {
         let patch = |kind: &str, spec: Value| {
             let metadata = json!({ "name": LISTEN });
             let version = match kind {
