@@ -195,11 +195,15 @@ fn remove(container: &str) {
 #[expect(clippy::exit, reason = "an interrupted program ends, and has no caller to return to")]
 fn remove_when_interrupted(container: &str) -> anyhow::Result<()> {
     let container = container.to_owned();
-    ctrlc::set_handler(move || {
+    let watched = ctrlc::set_handler(move || {
         remove(&container);
         std::process::exit(130);
-    })
-    .context("watching for Ctrl-C")
+    });
+    match watched {
+        // Who watches already ends what it does, and the container goes with its value.
+        Err(ctrlc::Error::MultipleHandlers) => Ok(()),
+        watched => watched.context("watching for Ctrl-C"),
+    }
 }
 
 #[cfg(test)]
