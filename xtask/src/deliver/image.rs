@@ -23,6 +23,7 @@ use crate::reconciler::Node;
 use crate::repo::Repo;
 use crate::report::{Exit, WithHint, data, step};
 use crate::tools::engine::{self, Build, Container, Files};
+use crate::tools::registry::Repository;
 
 /// Build the service's image, prove that it answers, and say what is in it
 #[derive(clap::Subcommand)]
@@ -180,10 +181,15 @@ fn build(repo: &Repo, content: &Content<'_>) -> anyhow::Result<Built> {
 impl Built {
     /// The digest that the registry knows the service's image by.
     fn push(&self, content: &Content<'_>) -> anyhow::Result<Digest> {
-        let version = &content.artifact.manifest().model_version;
-        let model = format!("{}:{version}", repository_of_models(content.repository));
-        step(format_args!("pushing {model}"));
-        engine::push(&self.model, &model)?;
+        let version = content.artifact.manifest().model_version.as_str();
+        let models = repository_of_models(content.repository);
+        // A version names the weights, and what was pushed first stays what it is: it is what a later gate
+        // fetches as the champion.
+        if Repository::open(&models).resolve(version)?.is_none() {
+            let model = format!("{models}:{version}");
+            step(format_args!("pushing {model}"));
+            engine::push(&self.model, &model)?;
+        }
         let service = format!("{}:{}", content.repository, content.tag());
         step(format_args!("pushing {service}"));
         engine::push(&self.service, &service)
