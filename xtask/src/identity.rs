@@ -17,6 +17,9 @@ use crate::report::WithHint;
 pub(crate) const ROOT: &str = "argocd/root.yaml";
 pub(crate) const APPLICATIONS: &str = "argocd/apps";
 pub(crate) const PROJECT: &str = "argocd/apps/project.yaml";
+/// `ConfigMap`s of Argo CD that `argocd/install` sets.
+pub(crate) const SETTINGS: [&str; 3] =
+    ["argocd-cm", "argocd-cmd-params-cm", "argocd-notifications-cm"];
 pub(crate) const NOTIFICATIONS: &str = "argocd/install/argocd-notifications-cm.yaml";
 const RELEASE: &str = ".github/workflows/release.yml";
 pub(crate) const REGIONS: &str = "argocd/regions.yaml";

@@ -202,10 +202,7 @@ fn argocd(repo: &Repo) -> anyhow::Result<()> {
 
 fn cluster(repo: &Repo) -> anyhow::Result<()> {
     let kubectl = Kubectl::of(repo, None)?;
-    kubectl
-        .get(&["customresourcedefinition", "applications.argoproj.io"])
-        .map(drop)
-        .hint("cargo xtask cluster bootstrap")
+    kubectl.argo_cd().hint("cargo xtask cluster bootstrap")
 }
 
 fn debian(repo: &Repo, packages: &[&str]) -> anyhow::Result<()> {

@@ -78,6 +78,11 @@ impl Kubectl {
         self.get(args).ok()
     }
 
+    /// Whether the cluster knows Argo CD's Applications.
+    pub(crate) fn argo_cd(&self) -> anyhow::Result<()> {
+        self.get(&["customresourcedefinition", "applications.argoproj.io"]).map(drop)
+    }
+
     pub(crate) fn apply(&self, manifests: &str, conflicts: Conflicts) -> anyhow::Result<()> {
         self.apply_as(FIELD_MANAGER, manifests, conflicts)
     }

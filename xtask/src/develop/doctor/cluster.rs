@@ -8,14 +8,13 @@ use serde_json::Value;
 
 use super::{Finding, finding};
 use crate::deliver::manifests;
-use crate::identity::{APPLICATIONS, Identity};
+use crate::identity::{APPLICATIONS, Identity, SETTINGS};
 use crate::rendered::{Objects, list};
 use crate::repo::Repo;
 use crate::report::causes;
 use crate::tools::kubectl::Kubectl;
 
 const INSTALL: &str = "argocd/README.md tells how to install it";
-const SETTINGS: [&str; 3] = ["argocd-cm", "argocd-cmd-params-cm", "argocd-notifications-cm"];
 
 pub(super) fn findings(repo: &Repo, identity: &Identity) -> anyhow::Result<Vec<Finding>> {
     let kubectl = match Kubectl::of(repo, None) {

@@ -3,6 +3,7 @@
 use fs_err as fs;
 
 use super::Context;
+use crate::identity::SETTINGS;
 use crate::repo::Repo;
 use crate::report::{WithHint, step};
 use crate::tools::kubectl::{Conflicts, Kubectl};
@@ -24,13 +25,10 @@ pub(crate) struct Args {
     dry_run: bool,
 }
 
-const SETTINGS: [&str; 3] = ["argocd-cm", "argocd-cmd-params-cm", "argocd-notifications-cm"];
-
 impl Args {
     pub(crate) fn run(self, repo: &Repo) -> anyhow::Result<()> {
         let kubectl = self.context.kubectl(repo)?;
-        let crd = kubectl.find(&["customresourcedefinition", "applications.argoproj.io"]);
-        if crd.is_none() {
+        if kubectl.argo_cd().is_err() {
             return self.install(&kubectl);
         }
         let conflicts = if self.take_over { Conflicts::TakeOver } else { Conflicts::Refuse };

@@ -79,9 +79,7 @@ pub(super) fn run(repo: &Repo, args: &Args, keep: bool) -> anyhow::Result<()> {
 fn demand(repo: &Repo, kubectl: &Kubectl) -> anyhow::Result<()> {
     let state = |found: anyhow::Result<String>| found.map_err(|error| causes(&error));
     let version = kubectl.run(&["version", "--output", "json"]).map(|text| server_version(&text));
-    let argo_cd = kubectl
-        .get(&["customresourcedefinition", "applications.argoproj.io"])
-        .map(|_| "Argo CD is installed".to_owned());
+    let argo_cd = kubectl.argo_cd().map(|()| "Argo CD is installed".to_owned());
     let engine = engine::demand().map(|()| "images can be built".to_owned());
     doctor::demand(&[
         finding("cluster", state(version), "kubectl config use-context NAME"),

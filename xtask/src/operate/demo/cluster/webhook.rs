@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::company::Company;
+use crate::operate::demo::StopWhenDone;
 use crate::operate::demo::script::{PRODUCTION, STAGING};
 use crate::operate::demo::stage::Stage;
 
@@ -24,9 +25,8 @@ impl<'a> Webhook<'a> {
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| self.run(&stop));
-            let played = act();
-            stop.store(true, Ordering::SeqCst);
-            played
+            let _stop = StopWhenDone(&stop);
+            act()
         })
     }
 
