@@ -6,11 +6,15 @@
 mod acts;
 #[path = "cluster/admission.rs"]
 mod admission;
+#[path = "cluster/autoscaling.rs"]
+mod autoscaling;
 #[path = "cluster/operation.rs"]
 mod operation;
 #[path = "cluster/policies.rs"]
 mod policies;
 #[path = "cluster/traffic.rs"]
 mod traffic;
+#[path = "cluster/visitors.rs"]
+mod visitors;
 #[path = "cluster/world.rs"]
 mod world;

@@ -1,7 +1,7 @@
 //! The demo on a cluster: a release goes live under load, bad ones are taken back in Git, a fix is left alone.
 
-use e2e::process::run;
-use e2e::{process::xtask, repo};
+use e2e::process::{command, run, xtask};
+use e2e::repo;
 
 use crate::world::{kubectl, repository, turn};
 
@@ -12,6 +12,7 @@ fn the_acts_end_as_told_on_a_real_cluster_and_leave_nothing_behind() {
     let played = run(demo.args(["demo", "--cluster", "--image", &repository()]));
     eprintln!("{}", played.stdout);
     let transcript = played.success().stdout;
+    nothing_is_left();
     let (_, end) = transcript.split_once("What main says now").unwrap();
     let of = |what: &str| end.lines().filter(|line| line.contains(what)).count();
     assert_eq!(of("rollback(staging)"), 2, "{transcript}");
@@ -19,6 +20,28 @@ fn the_acts_end_as_told_on_a_real_cluster_and_leave_nothing_behind() {
     for told in ["Verdict: rollout-failed", "Verdict: model-wrong", "quarantined"] {
         assert!(transcript.contains(told), "`{told}` is missing in:\n{transcript}");
     }
+}
+
+/// Those of `lab.yaml` kill processes of the cluster on this machine, so they are tried where it is one machine.
+#[test]
+fn whatever_breaks_main_and_cluster_come_to_rest_as_they_should() {
+    let _turn = turn();
+    let here = run(command("tests/cluster/kill.sh", &repo::root()).arg("here")).code == Some(0);
+    for file in ["tests/cluster/faults.yaml", "tests/cluster/lab.yaml"] {
+        if file.ends_with("lab.yaml") && !here {
+            eprintln!("{file}: not tried, the cluster does not run on this machine");
+            continue;
+        }
+        let mut demo = xtask(&repo::home());
+        let args = ["demo", "--cluster", "--image", &repository(), "--faults", file];
+        let played = run(demo.args(args));
+        eprintln!("{}", played.stdout);
+        played.success();
+        nothing_is_left();
+    }
+}
+
+fn nothing_is_left() {
     let made = ["get", "namespaces,applications.argoproj.io,appprojects.argoproj.io", "-A"];
     let left = kubectl(&made).success().stdout;
     assert!(!left.contains("demo-"), "{left}");

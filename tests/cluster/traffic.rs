@@ -1,8 +1,8 @@
 //! No request is lost, whatever moves pods: an update, a smaller number of them, an eviction.
 
-use e2e::repo;
 use serde_json::{Value, json};
 
+use crate::visitors::Visitors;
 use crate::world::{DEPLOYMENT, SERVICE, World, kubectl, service, tool, turn, until};
 
 /// So many answers must come, each with the right label.
@@ -17,7 +17,7 @@ fn no_request_is_lost_in_updates_scale_downs_and_evictions() {
     // The test decides how many there are.
     world.kubectl(&["delete", "horizontalpodautoscaler", "--all"]);
 
-    let visitors = Visitors::send(&tool, &world.namespace);
+    let visitors = Visitors::send(&tool, &world.namespace, 400, REQUESTS);
     let mut rounds = 0;
     while !visitors.have_ended() {
         world.kubectl(&["rollout", "restart", DEPLOYMENT]);
@@ -65,50 +65,4 @@ fn evict(world: &World, pod: &str) -> Result<(), String> {
     let file = file.path().display().to_string();
     let ended = kubectl(&["create", "--raw", &path, "--filename", &file]);
     if ended.code == Some(0) { Ok(()) } else { Err(ended.stderr) }
-}
-
-/// Clients in another namespace, half of them with connections that are kept.
-struct Visitors {
-    world: World,
-}
-
-impl Visitors {
-    fn send(tool: &str, to: &str) -> Self {
-        let world = World::bare("visitors");
-        world.apply_text(&format!(
-            "apiVersion: v1\nkind: Namespace\nmetadata: {{ name: {} }}\n",
-            world.namespace
-        ));
-        let probes = repo::root().join("kustomize/base/smoke/probes.json");
-        let probes = fs_err::read_to_string(probes).unwrap();
-        let probes = json!({
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": { "name": world.probes(), "namespace": world.namespace },
-            "data": { "probes.json": probes },
-        });
-        world.apply_text(&probes.to_string());
-        let (url, requests) = (format!("http://mnist-service.{to}"), REQUESTS.to_string());
-        let rate = ["--clients", "8", "--rate", "400", "--requests", &requests];
-        let command = [
-            &["/usr/local/bin/xtask", "visit", &url, "--probes", "/probes/probes.json"][..],
-            &rate[..],
-        ];
-        world.pod("visitors", tool, &json!({}), &command.concat());
-        let visitors = Self { world };
-        until("visitors are answered", 60, || (!visitors.seen().is_empty()).then_some(()));
-        visitors
-    }
-
-    fn have_ended(&self) -> bool {
-        let pods =
-            self.world.kubectl(&["get", "pod", "visitors", "--output", "jsonpath={.status.phase}"]);
-        pods == "Succeeded" || pods == "Failed"
-    }
-
-    /// A line per second.
-    fn seen(&self) -> Vec<Value> {
-        let log = kubectl(&["logs", "visitors", "--namespace", &self.world.namespace]);
-        log.stdout.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
-    }
 }

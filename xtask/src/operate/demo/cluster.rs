@@ -2,11 +2,14 @@
 //! name, is told apart by it, and is gone afterwards: namespaces, two projects and three Applications, and keys
 //! of ours in Argo CD's notification settings.
 
+mod acts;
 mod company;
+mod faults;
 mod notifications;
 mod performance;
 mod webhook;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -15,6 +18,7 @@ use contract::probes::Probes;
 use gitops::image_reference::ImageReference;
 
 use self::company::Company;
+use self::faults::Faults;
 use self::performance::Performance;
 use self::webhook::Webhook;
 use super::models::Workshop;
@@ -45,6 +49,9 @@ pub(super) struct Args {
     /// Questions per second that visitors ask each environment
     #[arg(long, requires = "cluster", default_value_t = 40, value_name = "N")]
     rate: u32,
+    /// After the first release, break what this file names instead of playing the other acts
+    #[arg(long, requires = "cluster", value_name = "FILE")]
+    faults: Option<PathBuf>,
 }
 
 /// A rollout without progress is given up after this long.
@@ -52,6 +59,7 @@ pub(super) const PROGRESS_DEADLINE: Duration = Duration::from_secs(40);
 
 pub(super) fn run(repo: &Repo, args: &Args, keep: bool) -> anyhow::Result<()> {
     let transcript = Transcript::begin();
+    let faults = args.faults.as_deref().map(|file| Faults::read(file, repo.root())).transpose()?;
     libtorch::ensure(repo)?;
     kustomize::provide()?;
     let kubectl = Kubectl::of(repo, args.context.as_deref())?;
@@ -61,7 +69,7 @@ pub(super) fn run(repo: &Repo, args: &Args, keep: bool) -> anyhow::Result<()> {
     let handler = gitops_image::push(repo, &format!("{repository}-gitops"))?;
 
     let company = Company::gather(&kubectl, &name(), &handler)?;
-    let played = play(repo, args, transcript, &company, &repository);
+    let played = play(repo, args, transcript, &company, &repository, faults.as_ref());
     if keep {
         data(format_args!("\nkept: everything named {}", company.name()));
         data(format_args!(
@@ -109,6 +117,7 @@ fn play(
     transcript: Transcript,
     company: &Company,
     repository: &str,
+    faults: Option<&Faults>,
 ) -> anyhow::Result<()> {
     let tunnel = company.git()?;
     let stage = Stage::away(repo, &format!("git://127.0.0.1:{}/main.git", tunnel.port()))?;
@@ -145,7 +154,11 @@ fn play(
     let webhook = Webhook::of(&stage, company);
     let script =
         Script { repo, stage: &stage, workshop, transcript, repository: repository.to_owned() };
-    webhook.during(|| Performance::of(script, company, &clone, probes, args.rate).play())
+    let performance = Performance::of(script, company, &clone, probes, args.rate);
+    webhook.during(|| match faults {
+        Some(faults) => performance.play_faults(faults),
+        None => performance.play(),
+    })
 }
 
 impl Company {

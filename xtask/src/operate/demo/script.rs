@@ -54,11 +54,16 @@ impl Script<'_> {
     /// where a release runs.
     pub(super) fn pin_past_the_gate(&self, artifact: &Artifact, name: &str) -> anyhow::Result<Pin> {
         self.transcript.say("gate and smoke test of `release` are passed by, as they would see it");
-        let program = Program::of(self.repo)?.named(name);
-        let content = Content { artifact, program: &program, repository: &self.repository };
-        let pin = content.make(self.repo, &self.stage.publication().store)?;
+        let pin = self.image(artifact, name)?;
         self.publish(&pin)?;
         Ok(pin)
+    }
+
+    /// Another one for each name, whatever it holds.
+    pub(super) fn image(&self, artifact: &Artifact, name: &str) -> anyhow::Result<Pin> {
+        let program = Program::of(self.repo)?.named(name);
+        let content = Content { artifact, program: &program, repository: &self.repository };
+        content.make(self.repo, &self.stage.publication().store)
     }
 
     pub(super) fn publish(&self, pin: &Pin) -> anyhow::Result<()> {
