@@ -12,7 +12,8 @@ fn more_pods_come_under_load_and_go_after_it() {
     let world = World::new("autoscaling", &pin);
     world.apply();
     // As shipped it waits for five minutes before it takes pods away; the rest is as shipped.
-    let sooner = json!({ "spec": { "behavior": { "scaleDown": { "stabilizationWindowSeconds": 15 } } } });
+    let sooner =
+        json!({ "spec": { "behavior": { "scaleDown": { "stabilizationWindowSeconds": 15 } } } });
     let patch = ["patch", "horizontalpodautoscaler/mnist-hpa", "--type", "merge", "--patch"];
     world.kubectl(&[&patch[..], &[&sooner.to_string()]].concat());
     let ready = || {

@@ -4,6 +4,7 @@ mod bootstrap;
 mod smoke;
 mod status;
 
+use crate::deliver::remote::Remote;
 use crate::repo::Repo;
 use crate::tools::kubectl::Kubectl;
 
@@ -16,6 +17,15 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    pub(crate) fn status(context: &str, remote: Remote) -> Self {
+        Self::Status(status::Args { context: Context::named(context), remote })
+    }
+
+    pub(crate) fn smoke(context: &str, environment: &str, remote: Remote) -> Self {
+        let env = environment.to_owned();
+        Self::Smoke(smoke::Args { env, context: Context::named(context), remote })
+    }
+
     pub(crate) fn run(self, repo: &Repo) -> anyhow::Result<()> {
         match self {
             Self::Bootstrap(args) => args.run(repo),
@@ -33,6 +43,10 @@ struct Context {
 }
 
 impl Context {
+    fn named(name: &str) -> Self {
+        Self { context: Some(name.to_owned()) }
+    }
+
     fn kubectl(&self, repo: &Repo) -> anyhow::Result<Kubectl> {
         Kubectl::of(repo, self.context.as_deref())
     }

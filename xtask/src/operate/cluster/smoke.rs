@@ -25,11 +25,11 @@ use crate::tools::kubectl::{Conflicts, Kubectl};
 pub(crate) struct Args {
     /// Environment to look at
     #[arg(value_name = "ENV")]
-    env: String,
+    pub(super) env: String,
     #[command(flatten)]
-    context: Context,
+    pub(super) context: Context,
     #[command(flatten)]
-    remote: Remote,
+    pub(super) remote: Remote,
 }
 
 const UNDECIDED: i64 = 75;

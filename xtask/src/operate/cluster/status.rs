@@ -19,9 +19,9 @@ use crate::tools::kubectl::Kubectl;
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    context: Context,
+    pub(super) context: Context,
     #[command(flatten)]
-    remote: Remote,
+    pub(super) remote: Remote,
 }
 
 /// Of pods that answer requests.

@@ -8,6 +8,7 @@ use gitops::verdict::Verdict;
 
 use super::performance::Performance;
 use crate::identity::{APPLICATIONS, PROJECT, ROOT};
+use crate::operate::cluster;
 use crate::operate::demo::script::{PRODUCTION, STAGING};
 use crate::report::data;
 use crate::tools::kubectl::Conflicts;
@@ -101,6 +102,13 @@ impl Performance<'_> {
     pub(super) fn epilogue(&self) -> anyhow::Result<()> {
         self.script.transcript.act("What main says now");
         data(self.script.stage.log(&["--format=%h %s"])?.trim_end());
+        let context = self.company.kubectl().context();
+        let remote = || self.script.stage.publication().remote;
+        self.say(
+            "beside it, what the cluster runs; and production's smoke test once more, by hand:",
+        );
+        cluster::Command::status(context, remote()).run(self.clone)?;
+        cluster::Command::smoke(context, PRODUCTION, remote()).run(self.clone)?;
         self.say("where the seconds went:");
         for (step, seconds) in self.steps.borrow().iter() {
             data(format_args!("{seconds:8.1} s  {step}"));
