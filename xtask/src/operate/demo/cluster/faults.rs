@@ -19,8 +19,8 @@ use crate::report::{WithHint, data};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Fault {
-    /// In words.
-    fault: String,
+    #[serde(rename = "fault")]
+    title: String,
     /// What is on its way meanwhile.
     release: Release,
     when: Moment,
@@ -95,7 +95,7 @@ impl Performance<'_> {
         let ignorant = self.script.workshop.ignorant()?;
         let mut outcomes = Vec::new();
         for (number, fault) in faults.list.iter().enumerate() {
-            self.act(&fault.fault);
+            self.act(&fault.title);
             let artifact = match fault.release {
                 Release::Wrong => &ignorant,
                 Release::Good | Release::Nothing => &good,
@@ -172,6 +172,6 @@ impl fmt::Display for Outcome<'_> {
             Release::Wrong => ("a wrong model", "reverted once, the old version verified"),
         };
         let lost = format!("{} of {}", seen.lost, seen.lost + seen.answered());
-        write!(f, "| {} | {meanwhile} | {came} | {seconds:.1} | {lost} |", fault.fault)
+        write!(f, "| {} | {meanwhile} | {came} | {seconds:.1} | {lost} |", fault.title)
     }
 }
