@@ -1,21 +1,17 @@
 //! [`Company`]: what a demo brings along into a cluster – a Git server, the program that handles reports, and
 //! visitors – all in one namespace, and how everything of the demo goes away again.
 
-use std::path::Path;
+mod handler;
+mod visitors;
+
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
-use contract::digest::Digest;
-use fs_err as fs;
-use serde_json::{Value, json};
+use anyhow::Context;
+use serde_json::Value;
 
 use super::{Handler, notifications};
 use crate::operate::demo::script::{PRODUCTION, STAGING};
-use crate::operate::visitor::Seen;
-use crate::repo::Repo;
 use crate::tools::kubectl::{Conflicts, Kubectl, Tunnel};
-use crate::tools::kustomize;
-use crate::tools::registry::MIRRORS;
 
 pub(super) struct Company {
     kubectl: Kubectl,
@@ -24,9 +20,7 @@ pub(super) struct Company {
     scratch: tempfile::TempDir,
 }
 
-const COMPANY: &str = include_str!("company.yaml");
-const VISITOR: &str = include_str!("visitor.yaml");
-const LISTEN: &str = "gitops-listen";
+const COMPANY: &str = include_str!("company/company.yaml");
 const APPLICATION: &str = "application.argoproj.io";
 /// Addresses come within this time, or are not handed out here.
 const ADDRESS_PATIENCE: Duration = Duration::from_secs(15);
@@ -83,118 +77,6 @@ impl Company {
             std::thread::sleep(Duration::from_millis(500));
         }
         false
-    }
-
-    /// The shipped manifests of `argocd/listen`, in the demo's namespace and for its repository; and Argo CD's
-    /// shipped notifications, sent there.
-    pub(super) fn listen(&self, clone: &Repo, repository: &str) -> anyhow::Result<()> {
-        let token = token()?;
-        let remote = format!("remote=git://{}/main.git", self.address("git")?);
-        let host = repository.split('/').next().unwrap_or_default();
-        let mirrors = self.registry_for_pods(host).map(|inside| format!("{host}=http://{inside}"));
-        let overlay = json!({
-            "namespace": self.name,
-            "resources": ["../argocd/listen"],
-            "images": [{
-                "name": "mnist-api-gitops",
-                "newName": self.handler.repository(),
-                "newTag": self.handler.tag(),
-                "digest": self.handler.digest().to_string(),
-            }],
-            "secretGenerator": [
-                { "name": LISTEN, "literals": [remote] },
-                { "name": notifications::SECRET, "literals": [format!("gitops-token={token}")] },
-            ],
-            "patches": Self::adaptations(&mirrors.unwrap_or_default()),
-        });
-        let folder = clone.path("demo");
-        fs::create_dir_all(&folder)?;
-        fs::write(folder.join("kustomization.yaml"), serde_yaml::to_string(&overlay)?)?;
-        let manifests = kustomize::build(&folder)?.map_err(anyhow::Error::msg)?;
-        fs::remove_dir_all(&folder)?;
-        self.kubectl.apply(&manifests, Conflicts::Refuse)?;
-        self.await_rollout(LISTEN)?;
-        let url = format!("http://{}:8080", self.address(LISTEN)?);
-        let settings = notifications::manifests(clone, &self.name, &url, &token)?;
-        self.kubectl.apply_as(&self.name, &settings, Conflicts::Refuse)
-    }
-
-    /// A demo's reports need not outlive their node, and come from another namespace.
-    fn adaptations(mirrors: &str) -> Value {
-        let patch = |kind: &str, spec: Value| {
-            let metadata = json!({ "name": LISTEN });
-            let version = match kind {
-                "Deployment" => "apps/v1",
-                "NetworkPolicy" => "networking.k8s.io/v1",
-                _ => "v1",
-            };
-            let mut patch = json!({ "apiVersion": version, "kind": kind, "metadata": metadata });
-            match spec {
-                Value::Null => patch["$patch"] = json!("delete"),
-                spec => patch["spec"] = spec,
-            }
-            json!({ "patch": patch.to_string() })
-        };
-        let container = json!({
-            "name": "listen",
-            "env": [{ "name": MIRRORS, "value": mirrors }],
-        });
-        let spool = json!({ "name": "spool", "emptyDir": {}, "persistentVolumeClaim": null });
-        let pod = json!({ "containers": [container], "volumes": [spool] });
-        let argo_cd = json!({ "kubernetes.io/metadata.name": "argocd" });
-        let from = json!([{ "namespaceSelector": { "matchLabels": argo_cd } }]);
-        let ports = json!([{ "port": "http" }]);
-        json!([
-            patch("Deployment", json!({ "template": { "spec": pod } })),
-            patch("NetworkPolicy", json!({ "ingress": [{ "from": from, "ports": ports }] })),
-            patch("PersistentVolumeClaim", Value::Null),
-        ])
-    }
-
-    /// Clusters on one machine have a registry that nodes know as `localhost`, and pods by another name; such
-    /// clusters tell it in a `ConfigMap` (KEP-1755).
-    fn registry_for_pods(&self, host: &str) -> Option<String> {
-        let told = ["configmap", "local-registry-hosting", "--namespace", "kube-public"];
-        let told = self.kubectl.find(&told)?;
-        let hosting = told["data"]["localRegistryHosting.v1"].as_str()?;
-        let hosting: Value = serde_yaml::from_str(hosting).ok()?;
-        let inside = hosting["hostFromClusterNetwork"].as_str()?;
-        (hosting["host"] == *host).then(|| inside.to_owned())
-    }
-
-    /// What the handler of reports has logged.
-    pub(super) fn heard(&self) -> anyhow::Result<String> {
-        self.kubectl.run(&["logs", "--namespace", &self.name, &format!("deployment/{LISTEN}")])
-    }
-
-    /// Sends a client to an environment, for as long as the demo lasts.
-    pub(super) fn send_visitor(
-        &self,
-        environment: &str,
-        service: &str,
-        probes: &str,
-        rate: u32,
-    ) -> anyhow::Result<()> {
-        let probes = json!({
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": { "name": "probes", "namespace": self.name },
-            "data": { "probes.json": probes },
-        });
-        self.kubectl.apply(&probes.to_string(), Conflicts::Refuse)?;
-        let visitor = VISITOR
-            .replace("ENVIRONMENT", environment)
-            .replace("SERVICE", service)
-            .replace("RATE", &rate.to_string());
-        self.apply(&visitor)
-    }
-
-    /// What it saw, a line of JSON per second.
-    pub(super) fn visited(&self, environment: &str) -> anyhow::Result<Vec<Seen>> {
-        let pod = format!("visitor-{environment}");
-        let told = self.kubectl.run(&["logs", "--namespace", &self.name, &pod])?;
-        // Its stderr, which is not JSON, comes along; a line that is being written is read the next time.
-        Ok(told.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
     }
 
     pub(super) fn application(&self, environment: &str) -> Option<Value> {
@@ -260,18 +142,10 @@ impl Company {
         self.kubectl.apply(&manifests, Conflicts::Refuse)
     }
 
-    pub(super) fn await_rollout(&self, deployment: &str) -> anyhow::Result<()> {
+    fn await_rollout(&self, deployment: &str) -> anyhow::Result<()> {
         let deployment = format!("deployment/{deployment}");
         let args =
             ["rollout", "status", "--namespace", &self.name, &deployment, "--timeout", "120s"];
         self.kubectl.cmd(&args).arg("--request-timeout=0").bytes().map(drop)
     }
-}
-
-/// Nobody can guess it.
-fn token() -> anyhow::Result<String> {
-    let random = fs::File::open(Path::new("/dev/urandom"))?;
-    let digest = Digest::of_reader(std::io::Read::take(random, 32))?;
-    ensure!(digest != Digest::of(b""), "/dev/urandom is empty");
-    Ok(digest.hex())
 }
