@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use contract::digest::Digest;
 use fs_err as fs;
 use serde_json::{Value, json};
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::Company;
 use crate::operate::demo::cluster::notifications;
 use crate::repo::Repo;
+use crate::report::WithHint;
 use crate::tools::kubectl::Conflicts;
 use crate::tools::kustomize;
 use crate::tools::registry::MIRRORS;
@@ -23,7 +24,8 @@ impl Company {
         let token = token()?;
         let remote = format!("remote=git://{}/main.git", self.address("git")?);
         let host = repository.split('/').next().unwrap_or_default();
-        let mirrors = self.registry_for_pods(host).map(|inside| format!("{host}=http://{inside}"));
+        let inside = self.registry_for_pods(host);
+        let mirrors = inside.as_ref().map(|inside| format!("{host}=http://{inside}"));
         let overlay = json!({
             "namespace": self.name,
             "resources": ["../argocd/listen"],
@@ -46,9 +48,22 @@ impl Company {
         fs::remove_dir_all(&folder)?;
         self.kubectl.apply(&manifests, Conflicts::Refuse)?;
         self.await_rollout(LISTEN)?;
+        self.demand_registry(inside.as_deref().unwrap_or(host))?;
         let url = format!("http://{}:8080", self.address(LISTEN)?);
         let settings = notifications::manifests(clone, &self.name, &url, &token)?;
         self.kubectl.apply_as(&self.name, &settings, Conflicts::Refuse)
+    }
+
+    /// Without it no image could be looked for before it is brought back, and nothing would be reverted.
+    fn demand_registry(&self, host: &str) -> anyhow::Result<()> {
+        let (name, port) = host.rsplit_once(':').unwrap_or((host, "443"));
+        let connect = format!("timeout 5 bash -c 'exec 3<>/dev/tcp/{name}/{port}'");
+        let pod = format!("deployment/{LISTEN}");
+        let exec = ["exec", "--namespace", &self.name, &pod, "--", "bash", "-c", &connect];
+        let reached = self.kubectl.run(&exec).map(drop);
+        reached.with_context(|| format!("pods do not reach the registry as {host}")).hint(
+            "docs/loop.md, at its end: a ConfigMap tells by which name pods reach the registry",
+        )
     }
 
     /// A demo's reports need not outlive their node, and come from another namespace.
