@@ -93,7 +93,10 @@ impl Performance<'_> {
     }
 
     pub(super) fn await_rollback(&self, verdict: Verdict) -> anyhow::Result<History> {
-        self.await_rollback_of(&self.script.history(STAGING)?, verdict)
+        let began = Instant::now();
+        let after = self.await_rollback_of(&self.script.history(STAGING)?, verdict)?;
+        self.note("bad pin on main to revert on main", began);
+        Ok(after)
     }
 
     /// Of what staging pinned then.
@@ -103,11 +106,9 @@ impl Performance<'_> {
         verdict: Verdict,
     ) -> anyhow::Result<History> {
         let undone = before.head().context("staging was never released")?.commit;
-        let began = Instant::now();
         self.await_main(STAGING, "rolled back", |history| {
             history.head().is_some_and(|head| head.rollback_of() == Some(undone))
         })?;
-        self.note("bad pin on main to revert on main", began);
         self.script.demand_rolled_back(before, verdict)
     }
 
