@@ -68,6 +68,21 @@ fn a_wrong_model_is_taken_back_and_quarantined_once_and_no_work_is_touched() {
     assert_eq!(scratch.refs(), refs);
 }
 
+/// With 75, whoever handles the report tries it again; with 1 it would be given up.
+#[test]
+fn while_the_remote_is_away_a_report_waits_for_another_try() {
+    let scratch = Scratch::new();
+    scratch.verified("staging", &pin("1.0.0"));
+    let bad = scratch.release("staging", &pin("1.1.0"));
+    let failed = event("staging", &bad, WRONG_MODEL);
+    fs_err::rename(scratch.path("remote"), scratch.path("away")).unwrap();
+    let ended = scratch.report(&failed);
+    assert_eq!(ended.code, Some(75), "{}", ended.stderr);
+    assert!(ended.stderr.contains("git ls-remote shows whether"), "{}", ended.stderr);
+    fs_err::rename(scratch.path("away"), scratch.path("remote")).unwrap();
+    says(&scratch.report(&failed), 0, &["rollback(staging): 1.1.0", "published"]);
+}
+
 #[test]
 fn two_handlers_at_once_make_one_rollback() {
     let scratch = Scratch::new();

@@ -16,6 +16,7 @@ mod sandbox;
 #[cfg(test)]
 mod scale;
 
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -49,6 +50,25 @@ const NAMES: [&str; 4] =
     ["refs/heads/main", "refs/tags/verified/*", "refs/tags/rollback/*", "refs/heads/proposal/*"];
 /// Our only ref in the clone: it keeps what was fetched.
 const FETCHED: &str = "refs/mainline/main";
+
+/// The remote cannot be reached, or not by us now: what was asked may be asked again. Of a push that was cut off
+/// nobody knows whether it was taken; whoever repeats it finds out.
+#[derive(Debug)]
+pub(crate) struct NoAnswer(String);
+
+impl NoAnswer {
+    fn new(said: &str) -> Self {
+        Self(said.trim().to_owned())
+    }
+}
+
+impl fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NoAnswer {}
 
 /// Everything a snapshot is made of.
 pub(crate) struct Evidence {
@@ -112,7 +132,7 @@ impl GitMainline {
             let ended = fetch.end()?;
             let met = ended.success || ended.stderr.contains("cannot lock ref");
             if !met || lost == TRIES {
-                return Err(anyhow::anyhow!("{}", ended.stderr.trim()))
+                return Err(NoAnswer::new(&ended.stderr))
                     .with_context(|| format!("fetching {tip} of main from `{}`", self.remote))
                     .hint("git fetch shows whether the remote answers");
             }
@@ -123,14 +143,15 @@ impl GitMainline {
     /// What the remote says now: main's tip, and the marks. The clone's own tags play no part.
     fn names(&self) -> anyhow::Result<(CommitId, Vec<Mark>)> {
         let names = self.git().args(["ls-remote", "--quiet", "--", &self.remote]).args(NAMES);
-        let names = names
-            .bytes()
-            .with_context(|| format!("asking `{}` for its refs", self.remote))
-            .hint("git ls-remote shows whether the remote answers")?;
-        let names = String::from_utf8(names).context("a ref's name is not UTF-8")?;
+        let ended = names.end()?;
+        if !ended.success {
+            return Err(NoAnswer::new(&ended.stderr))
+                .with_context(|| format!("asking `{}` for its refs", self.remote))
+                .hint("git ls-remote shows whether the remote answers");
+        }
         let mut tip = None;
         let mut marks = Vec::new();
-        for (id, name) in names.lines().filter_map(|line| line.split_once('\t')) {
+        for (id, name) in ended.stdout.lines().filter_map(|line| line.split_once('\t')) {
             let id: CommitId = id.parse()?;
             if name == NAMES[0] {
                 tip = Some(id);

@@ -41,10 +41,10 @@ pub(crate) struct Options {
     #[arg(long, env = "LISTEN_RUN_LIMIT", default_value = "15m", value_name = "TIME")]
     run_limit: String,
     /// First pause before something is tried again; it doubles each time
-    #[arg(long, env = "LISTEN_RETRY_AFTER", default_value = "20s", value_name = "TIME")]
+    #[arg(long, env = "LISTEN_RETRY_AFTER", default_value = "5s", value_name = "TIME")]
     retry_after: String,
     /// How often a report is tried that could not be decided
-    #[arg(long, env = "LISTEN_TRIES", default_value = "5", value_name = "COUNT")]
+    #[arg(long, env = "LISTEN_TRIES", default_value = "12", value_name = "COUNT")]
     tries: String,
     /// How long after SIGTERM what is running may go on
     #[arg(long, env = "LISTEN_GRACE", default_value = "25s", value_name = "TIME")]

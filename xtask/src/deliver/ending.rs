@@ -5,6 +5,7 @@ use gitops::environment::Environment;
 use gitops::event::InvalidEvent;
 use gitops::guards::Guard;
 
+use crate::mainline::NoAnswer;
 use crate::report::{Exit, WithHint};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +83,14 @@ impl Stop {
     ) -> Self {
         let hinted = Err::<(), _>(what.into()).hint(hint);
         Self { ending, error: hinted.expect_err("it was made of an error") }
+    }
+
+    /// Of a report, which nobody would send a second time: while the remote is away it waits for another try.
+    pub(crate) fn of_a_report(error: anyhow::Error) -> Self {
+        if error.chain().any(<dyn std::error::Error>::is::<NoAnswer>) {
+            return Self { ending: Ending::TryAgain, error };
+        }
+        error.into()
     }
 
     pub(crate) fn guard(ending: Ending, guard: Guard, environment: &Environment) -> Self {

@@ -122,7 +122,7 @@ impl Publication {
         let mut main = self.open(repo)?;
         let mut images =
             |image: &ImageReference, demand: Demand<'_>| self.store.check(repo, image, demand);
-        let outcome = receive(&mut main, &mut images, json)?;
+        let outcome = receive(&mut main, &mut images, json).map_err(Stop::of_a_report)?;
         match &outcome.published {
             Some(published) => {
                 main.tell(&published.plan, published.tries);

@@ -3,6 +3,7 @@
 use anyhow::Context;
 use gitops::mainline::{Push, Update};
 
+use super::NoAnswer;
 use crate::process::Cmd;
 use crate::report::WithHint;
 
@@ -29,6 +30,12 @@ pub(super) fn push(git: Cmd, remote: &str, updates: &[Update]) -> anyhow::Result
     }
     if is_lost(&ended.stdout) {
         return Ok(Push::Lost);
+    }
+    // Whoever refuses says so for each ref.
+    if !ended.stdout.lines().any(|line| line.starts_with("!\t")) {
+        return Err(NoAnswer::new(&ended.stderr))
+            .with_context(|| format!("pushing to `{remote}`"))
+            .hint("git ls-remote shows whether the remote answers");
     }
     let said = [ended.stdout.trim(), ended.stderr.trim()].join("\n");
     Err(anyhow::anyhow!("{}", said.trim()))
