@@ -46,8 +46,7 @@ enum Release {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Moment {
-    /// The image is where nodes pull it from, and no commit pins it yet.
-    BeforeThePush,
+    /// At once, before Argo CD has seen it.
     AfterThePush,
     /// Argo CD syncs the commit that pins it.
     InTheSync,
@@ -118,23 +117,19 @@ impl Performance<'_> {
         artifact: &Artifact,
     ) -> anyhow::Result<Outcome<'a>> {
         let demo = self.company_name();
-        let strike =
-            |moment| if moment == fault.when { self.strike(faults, fault) } else { Ok(()) };
         let pin = match fault.release {
             Release::Nothing => None,
             Release::Good | Release::Wrong => Some(self.script.image(artifact, name)?),
         };
-        strike(Moment::BeforeThePush)?;
         if let Some(pin) = &pin {
             self.script.publish(pin)?;
         }
         let before = self.script.history(STAGING)?;
         let began = Instant::now();
-        strike(Moment::AfterThePush)?;
         if fault.when == Moment::InTheSync {
             self.await_phase(STAGING, "Running")?;
-            strike(Moment::InTheSync)?;
         }
+        self.strike(faults, fault)?;
         faults.sh(&fault.mend, demo)?;
         if fault.release == Release::Wrong {
             self.await_rollback_of(&before, Verdict::ModelWrong)?;
