@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use contract::features::Features;
 use contract::prediction::Prediction;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     /// In the order of the request's images.
     pub predictions: Vec<Prediction>,
+    /// Of the same images.
+    pub features: Vec<Features>,
     pub timings: Timings,
     /// Images computed together, this request's among them.
     pub batch: usize,

@@ -44,6 +44,9 @@ pub struct Options {
     /// Connections served at a time; more wait to be accepted
     #[arg(long, env, default_value = "1024", value_name = "COUNT")]
     max_connections: String,
+    /// Newest images that are compared with the model's baseline
+    #[arg(long, env, default_value = "2000", value_name = "IMAGES")]
+    drift_window: String,
     /// What to log: error, warn, info, debug or trace, also by part: `info,access=warn`
     #[arg(long, env, default_value = "info", value_name = "LEVELS")]
     log: String,
@@ -66,6 +69,7 @@ pub struct Config {
     pub drain_limit: Duration,
     pub body_limit: usize,
     pub max_connections: usize,
+    pub drift_window: usize,
     pub log: Targets,
     pub app_version: String,
     pub revision: String,
@@ -108,6 +112,7 @@ fn read(options: &Options, found: &mut Mistakes) -> Option<Config> {
     let drain_limit = found.check("drain-limit", &options.drain_limit, duration);
     let body_limit = found.check("body-limit", &options.body_limit, size);
     let max_connections = found.check("max-connections", &options.max_connections, count);
+    let drift_window = found.check("drift-window", &options.drift_window, count);
     let log = found.check("log", &options.log, levels);
     let app_version = found.check("app-version", &options.app_version, header_text);
     let revision = found.check("revision", &options.revision, header_text);
@@ -131,6 +136,7 @@ fn read(options: &Options, found: &mut Mistakes) -> Option<Config> {
         drain_limit: drain_limit?,
         body_limit: body_limit?,
         max_connections: max_connections?,
+        drift_window: drift_window?,
         log: log?,
         app_version: app_version?,
         revision: revision?,

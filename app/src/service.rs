@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use contract::features::Features;
 use contract::image::Image;
 use contract::manifest::Manifest;
 use contract::prediction::{Prediction, Scores};
@@ -46,7 +47,7 @@ impl Service {
         let Config { engine: options, body_limit, request_timeout, .. } = *config;
         let task = manifest.task.clone();
         let identity = Identity::new(config.app_version.clone(), config.revision.clone(), manifest);
-        let metrics = Metrics::new(&identity, log_dropped);
+        let metrics = Metrics::new(&identity, config.drift_window, log_dropped);
         let batches = metrics.batches();
         let engine = Engine::start(options, classify, move |batch| batches.observe(batch))?;
         let intake = Intake::new(task, body_limit, options.max_batch, request_timeout);
@@ -73,10 +74,12 @@ impl Service {
 
     pub async fn answer(&self, input: Input) -> Result<Answer, Refusal> {
         let Input { images, deadline, decode } = input;
+        let features = images.iter().map(Features::of).collect();
         let computed =
             self.engine.classify(images, deadline).await.map_err(|error| refusal(&error))?;
         Ok(Answer {
             predictions: computed.scores.into_iter().map(Prediction::from).collect(),
+            features,
             timings: Timings { decode, queue: computed.queue, infer: computed.infer },
             batch: computed.batch,
         })

@@ -11,6 +11,7 @@ pub mod atomic;
 pub mod baseline;
 pub mod causes;
 pub mod digest;
+pub mod drift;
 pub mod evaluation;
 pub mod features;
 pub mod image;
