@@ -22,6 +22,7 @@ use crate::engine::{Engine, EngineError};
 use crate::identity::Identity;
 use crate::lifecycle::Readiness;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::records::Records;
 
 const WARM_UP_LIMIT: Duration = Duration::from_mins(1);
 
@@ -32,6 +33,7 @@ pub struct Service {
     pub intake: Intake,
     pub readiness: Readiness,
     pub metrics: Metrics,
+    pub records: Option<Records>,
 }
 
 impl Service {
@@ -51,7 +53,10 @@ impl Service {
         let batches = metrics.batches();
         let engine = Engine::start(options, classify, move |batch| batches.observe(batch))?;
         let intake = Intake::new(task, body_limit, options.max_batch, request_timeout);
-        Ok(Self { identity, engine, intake, readiness: Readiness::default(), metrics })
+        let records = config.records.as_ref();
+        let records = records.map(|options| Records::open(options, metrics.records_dropped()));
+        let records = records.transpose()?;
+        Ok(Self { identity, engine, intake, readiness: Readiness::default(), metrics, records })
     }
 
     /// Computes once what the first requests would otherwise wait for. Ready from then on.
@@ -74,11 +79,13 @@ impl Service {
 
     pub async fn answer(&self, input: Input) -> Result<Answer, Refusal> {
         let Input { images, deadline, decode } = input;
+        let kept = if self.records.is_some() { images.clone() } else { Vec::new() };
         let features = images.iter().map(Features::of).collect();
         let computed =
             self.engine.classify(images, deadline).await.map_err(|error| refusal(&error))?;
         Ok(Answer {
             predictions: computed.scores.into_iter().map(Prediction::from).collect(),
+            images: kept,
             features,
             timings: Timings { decode, queue: computed.queue, infer: computed.infer },
             batch: computed.batch,

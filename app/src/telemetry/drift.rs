@@ -133,6 +133,7 @@ mod tests {
                 let [decode, queue, infer] = Default::default();
                 drift.observe(&Answer {
                     predictions: vec![prediction],
+                    images: Vec::new(),
                     features: vec![features],
                     timings: Timings { decode, queue, infer },
                     batch: 1,

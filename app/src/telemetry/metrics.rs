@@ -8,8 +8,8 @@ use prometheus::core::Collector;
 #[cfg(target_os = "linux")]
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
-    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
-    Registry, TextEncoder,
+    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    Opts, Registry, TextEncoder,
 };
 use protocol::problem::Code;
 
@@ -39,6 +39,7 @@ pub struct Metrics {
     batches: Batches,
     queue_depth: IntGauge,
     drift: Drift,
+    records_dropped: IntCounter,
 }
 
 /// What the engine counts.
@@ -78,6 +79,10 @@ impl Metrics {
         let rejected = Opts::new("inference_rejected_total", "Predictions refused for capacity");
         let classes = of_model("prediction_class_total", "Images by predicted class");
         let confidence = of_model("prediction_confidence", "Probability of the predicted class");
+        let records_dropped = Opts::new(
+            "prediction_log_dropped_total",
+            "Records of predictions that could not be written, or not in time",
+        );
         let drift = of_model("drift_score", "Distance of the newest predictions from the baseline");
         let window = of_model("drift_window_images", "Images that the distance is measured on");
         let size = Opts::new("inference_batch_size", "Images computed together");
@@ -99,6 +104,7 @@ impl Metrics {
                 released: register(&registry, IntCounterVec::new(released, &["reason"])),
             },
             queue_depth: register(&registry, IntGauge::with_opts(queue_depth)),
+            records_dropped: register(&registry, IntCounter::with_opts(records_dropped)),
             drift: Drift::new(
                 identity.manifest.baseline.clone(),
                 drift_window,
@@ -133,6 +139,10 @@ impl Metrics {
     pub fn active(&self) -> Active {
         self.active.inc();
         Active(self.active.clone())
+    }
+
+    pub fn records_dropped(&self) -> IntCounter {
+        self.records_dropped.clone()
     }
 
     pub fn batches(&self) -> Batches {

@@ -19,4 +19,5 @@ pub mod manifest;
 pub mod mcnemar;
 pub mod prediction;
 pub mod probes;
+pub mod record;
 pub mod task;
