@@ -2,12 +2,18 @@
 
 use std::time::Duration;
 
+use contract::features::Features;
+use contract::image::Image;
 use contract::prediction::Prediction;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     /// In the order of the request's images.
     pub predictions: Vec<Prediction>,
+    /// Where records of them are kept; otherwise nobody needs them any more.
+    pub images: Vec<Image>,
+    /// Of the same images.
+    pub features: Vec<Features>,
     pub timings: Timings,
     /// Images computed together, this request's among them.
     pub batch: usize,

@@ -10,6 +10,7 @@ use model::classifier::MAX_THREADS;
 use tracing_subscriber::filter::Targets;
 
 use crate::engine;
+use crate::telemetry::records;
 
 /// Flags and environment as text; [`Config`] is what they mean, or all that is wrong with them.
 #[derive(Debug, clap::Args)]
@@ -44,6 +45,18 @@ pub struct Options {
     /// Connections served at a time; more wait to be accepted
     #[arg(long, env, default_value = "1024", value_name = "COUNT")]
     max_connections: String,
+    /// Newest images that are compared with the model's baseline
+    #[arg(long, env, default_value = "2000", value_name = "IMAGES")]
+    drift_window: String,
+    /// Where each prediction leaves a line of JSON, and four files before it [default: nowhere]
+    #[arg(long, env, value_name = "FILE")]
+    records: Option<String>,
+    /// Size at which that file is put aside for the next
+    #[arg(long, env, default_value = "64MiB", value_name = "SIZE")]
+    records_size: String,
+    /// Share of the pictures whose pixels are in it, 0 to 1
+    #[arg(long, env, default_value = "0", value_name = "SHARE")]
+    records_pixels: String,
     /// What to log: error, warn, info, debug or trace, also by part: `info,access=warn`
     #[arg(long, env, default_value = "info", value_name = "LEVELS")]
     log: String,
@@ -66,6 +79,8 @@ pub struct Config {
     pub drain_limit: Duration,
     pub body_limit: usize,
     pub max_connections: usize,
+    pub drift_window: usize,
+    pub records: Option<records::Options>,
     pub log: Targets,
     pub app_version: String,
     pub revision: String,
@@ -108,6 +123,15 @@ fn read(options: &Options, found: &mut Mistakes) -> Option<Config> {
     let drain_limit = found.check("drain-limit", &options.drain_limit, duration);
     let body_limit = found.check("body-limit", &options.body_limit, size);
     let max_connections = found.check("max-connections", &options.max_connections, count);
+    let drift_window = found.check("drift-window", &options.drift_window, count);
+    let records_size = found.check("records-size", &options.records_size, size);
+    let records_pixels = found.check("records-pixels", &options.records_pixels, share);
+    let records = options.records.as_ref().zip(records_size).zip(records_pixels);
+    let records = records.map(|((file, size), pixels)| records::Options {
+        file: file.into(),
+        size: size as u64,
+        pixels,
+    });
     let log = found.check("log", &options.log, levels);
     let app_version = found.check("app-version", &options.app_version, header_text);
     let revision = found.check("revision", &options.revision, header_text);
@@ -131,6 +155,8 @@ fn read(options: &Options, found: &mut Mistakes) -> Option<Config> {
         drain_limit: drain_limit?,
         body_limit: body_limit?,
         max_connections: max_connections?,
+        drift_window: drift_window?,
+        records,
         log: log?,
         app_version: app_version?,
         revision: revision?,
@@ -210,6 +236,13 @@ fn size(text: &str) -> Result<usize, String> {
     match number.checked_mul(unit) {
         Some(bytes) if (1..=256 << 20).contains(&bytes) => Ok(bytes),
         _ => Err(wrong()),
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err(format!("`{text}` is not a share from 0 to 1, such as 0.01")),
     }
 }
 

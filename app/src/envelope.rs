@@ -16,6 +16,7 @@ use poem::http::header::{ALLOW, CONNECTION, RETRY_AFTER};
 use poem::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use poem::{Endpoint, Error, Request, Response};
 use protocol::problem::{self, Code, Refusal};
+use protocol::trace::TraceId;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -27,6 +28,7 @@ use crate::telemetry::logs;
 use crate::unread::Unread;
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const NO_SNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
 
@@ -35,6 +37,8 @@ const NO_SNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
 pub struct Arrival {
     pub id: Arc<str>,
     pub at: Instant,
+    /// What the caller says it belongs to.
+    pub trace: Option<TraceId>,
 }
 
 impl Arrival {
@@ -47,6 +51,7 @@ impl Arrival {
 #[derive(Debug)]
 pub struct Exchange<'a> {
     pub request_id: &'a str,
+    pub trace: Option<&'a TraceId>,
     pub method: &'a Method,
     pub route: Option<Route>,
     pub status: StatusCode,
@@ -70,7 +75,9 @@ impl<E: Endpoint<Output = Response>> Endpoint for Envelope<E> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
-        let arrival = Arrival { id: request_id(request.headers()), at: Instant::now() };
+        let headers = request.headers();
+        let arrival =
+            Arrival { id: request_id(headers), at: Instant::now(), trace: trace_id(headers) };
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
         let route = Route::of(&path);
@@ -101,6 +108,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Envelope<E> {
         self.seal(&mut response, &arrival, answer.as_deref());
         let exchange = Exchange {
             request_id: &arrival.id,
+            trace: arrival.trace.as_ref(),
             method: &method,
             route,
             status: response.status(),
@@ -109,6 +117,9 @@ impl<E: Endpoint<Output = Response>> Endpoint for Envelope<E> {
             answer: answer.as_deref(),
         };
         self.service.metrics.observe(&exchange);
+        if let Some(records) = &self.service.records {
+            records.observe(&exchange, &self.service.identity);
+        }
         logs::access(&exchange, self.service.identity.model_version());
         Ok(response)
     }
@@ -141,6 +152,13 @@ fn request_id(headers: &HeaderMap) -> Arc<str> {
         }
         _ => Uuid::now_v7().to_string().into(),
     }
+}
+
+/// Of two headers neither can be trusted.
+fn trace_id(headers: &HeaderMap) -> Option<TraceId> {
+    let mut given = headers.get_all(TRACE_PARENT).iter();
+    let first = given.next().filter(|_| given.next().is_none())?;
+    TraceId::from_traceparent(first.to_str().ok()?)
 }
 
 fn refusal(error: &Error, route: Option<Route>) -> Refusal {

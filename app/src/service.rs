@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use contract::features::Features;
 use contract::image::Image;
 use contract::manifest::Manifest;
 use contract::prediction::{Prediction, Scores};
@@ -21,6 +22,7 @@ use crate::engine::{Engine, EngineError};
 use crate::identity::Identity;
 use crate::lifecycle::Readiness;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::records::Records;
 
 const WARM_UP_LIMIT: Duration = Duration::from_mins(1);
 
@@ -31,6 +33,7 @@ pub struct Service {
     pub intake: Intake,
     pub readiness: Readiness,
     pub metrics: Metrics,
+    pub records: Option<Records>,
 }
 
 impl Service {
@@ -46,11 +49,14 @@ impl Service {
         let Config { engine: options, body_limit, request_timeout, .. } = *config;
         let task = manifest.task.clone();
         let identity = Identity::new(config.app_version.clone(), config.revision.clone(), manifest);
-        let metrics = Metrics::new(&identity, log_dropped);
+        let metrics = Metrics::new(&identity, config.drift_window, log_dropped);
         let batches = metrics.batches();
         let engine = Engine::start(options, classify, move |batch| batches.observe(batch))?;
         let intake = Intake::new(task, body_limit, options.max_batch, request_timeout);
-        Ok(Self { identity, engine, intake, readiness: Readiness::default(), metrics })
+        let records = config.records.as_ref();
+        let records = records.map(|options| Records::open(options, metrics.records_dropped()));
+        let records = records.transpose()?;
+        Ok(Self { identity, engine, intake, readiness: Readiness::default(), metrics, records })
     }
 
     /// Computes once what the first requests would otherwise wait for. Ready from then on.
@@ -73,10 +79,14 @@ impl Service {
 
     pub async fn answer(&self, input: Input) -> Result<Answer, Refusal> {
         let Input { images, deadline, decode } = input;
+        let kept = if self.records.is_some() { images.clone() } else { Vec::new() };
+        let features = images.iter().map(Features::of).collect();
         let computed =
             self.engine.classify(images, deadline).await.map_err(|error| refusal(&error))?;
         Ok(Answer {
             predictions: computed.scores.into_iter().map(Prediction::from).collect(),
+            images: kept,
+            features,
             timings: Timings { decode, queue: computed.queue, infer: computed.infer },
             batch: computed.batch,
         })

@@ -8,8 +8,8 @@ use prometheus::core::Collector;
 #[cfg(target_os = "linux")]
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
-    Registry, TextEncoder,
+    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    Opts, Registry, TextEncoder,
 };
 use protocol::problem::Code;
 
@@ -17,6 +17,7 @@ use crate::api::routes::{self, Route};
 use crate::engine::{Batch, Released};
 use crate::envelope::Exchange;
 use crate::identity::Identity;
+use crate::telemetry::drift::Drift;
 
 /// From a hundred microseconds, one forward pass, to ten seconds, past every deadline.
 const SECONDS: [f64; 14] =
@@ -37,6 +38,8 @@ pub struct Metrics {
     confidence: Histogram,
     batches: Batches,
     queue_depth: IntGauge,
+    drift: Drift,
+    records_dropped: IntCounter,
 }
 
 /// What the engine counts.
@@ -59,7 +62,7 @@ impl Batches {
 
 impl Metrics {
     /// `log_dropped` counts log lines that nobody read in time; the log itself cannot tell of them.
-    pub fn new(identity: &Identity, log_dropped: IntCounter) -> Self {
+    pub fn new(identity: &Identity, drift_window: usize, log_dropped: IntCounter) -> Self {
         let task = &identity.manifest.task;
         let registry = Registry::new();
         let of_model = |name: &str, help: &str| {
@@ -76,6 +79,12 @@ impl Metrics {
         let rejected = Opts::new("inference_rejected_total", "Predictions refused for capacity");
         let classes = of_model("prediction_class_total", "Images by predicted class");
         let confidence = of_model("prediction_confidence", "Probability of the predicted class");
+        let records_dropped = Opts::new(
+            "prediction_log_dropped_total",
+            "Records of predictions that could not be written, or not in time",
+        );
+        let drift = of_model("drift_score", "Distance of the newest predictions from the baseline");
+        let window = of_model("drift_window_images", "Images that the distance is measured on");
         let size = Opts::new("inference_batch_size", "Images computed together");
         let released = Opts::new("inference_batch_released_total", "Batches by why they started");
         let active = Opts::new("http_server_active_requests", "Requests being answered");
@@ -95,6 +104,13 @@ impl Metrics {
                 released: register(&registry, IntCounterVec::new(released, &["reason"])),
             },
             queue_depth: register(&registry, IntGauge::with_opts(queue_depth)),
+            records_dropped: register(&registry, IntCounter::with_opts(records_dropped)),
+            drift: Drift::new(
+                identity.manifest.baseline.clone(),
+                drift_window,
+                register(&registry, GaugeVec::new(drift, &["signal", "statistic"])),
+                register(&registry, IntGauge::with_opts(window)),
+            ),
             registry,
         };
         register(&metrics.registry, build_info(identity)).set(1);
@@ -125,6 +141,10 @@ impl Metrics {
         Active(self.active.clone())
     }
 
+    pub fn records_dropped(&self) -> IntCounter {
+        self.records_dropped.clone()
+    }
+
     pub fn batches(&self) -> Batches {
         self.batches.clone()
     }
@@ -143,6 +163,7 @@ impl Metrics {
             self.rejected.with_label_values(&[outcome]).inc();
         }
         if let Some(answer) = exchange.answer {
+            self.drift.observe(answer);
             for (stage, time) in answer.timings.stages() {
                 self.stages.with_label_values(&[stage]).observe(time.as_secs_f64());
             }
@@ -157,6 +178,7 @@ impl Metrics {
     /// Everything in the text format of Prometheus.
     pub fn page(&self, waiting: usize) -> Response {
         self.queue_depth.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        self.drift.gauge();
         let mut text = Vec::new();
         let encoder = TextEncoder::new();
         if let Err(error) = encoder.encode(&self.registry.gather(), &mut text) {

@@ -5,6 +5,7 @@ mod document;
 mod harness;
 mod lifecycle;
 mod predicts;
+mod records;
 mod refuses;
 mod smoke;
 mod telemetry;

@@ -54,6 +54,8 @@ async fn what_happened_can_be_read_from_the_metrics() {
         ("build_info{", 1.0),
         ("prediction_confidence_count", 3.0),
         ("inference_batch_size_sum ", 7.0),
+        ("drift_window_images{", 3.0),
+        ("prediction_log_dropped_total ", 0.0),
     ] {
         let found = value(part);
         assert!((found - expected).abs() < 1e-9, "{part}: {found}");

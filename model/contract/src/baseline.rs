@@ -23,6 +23,14 @@ impl Histogram {
     }
 
     pub fn observe(&mut self, value: f32) {
+        let bin = self.bin(value);
+        if let Some(count) = self.counts.get_mut(bin) {
+            *count += 1;
+        }
+    }
+
+    /// Where a value is counted.
+    pub fn bin(&self, value: f32) -> usize {
         let share = (f64::from(value) - self.low) / (self.high - self.low);
         let last = self.counts.len().saturating_sub(1);
         #[expect(
@@ -31,9 +39,7 @@ impl Histogram {
             reason = "clamped to the bins; a float cast saturates and NaN becomes 0"
         )]
         let bin = (share * self.counts.len() as f64).clamp(0.0, last as f64) as usize;
-        if let Some(count) = self.counts.get_mut(bin) {
-            *count += 1;
-        }
+        bin
     }
 
     pub fn total(&self) -> u64 {
