@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use e2e::process::{Ended, command, run, xtask};
-use e2e::repo;
+use e2e::{model, repo};
 use gitops::image_reference::ImageReference;
 use gitops::pin::Pin;
 use serde_json::{Value, json};
@@ -59,17 +59,17 @@ pub(crate) fn tool() -> String {
     pushed.success().stdout.trim().to_owned()
 }
 
-/// The service with the model that was trained last.
+/// The service with the tests' model.
 pub(crate) fn service() -> Pin {
-    let pushed = run(xtask(&repo::home()).args(["image", "build", "--push", &repository()]));
+    let artifact = model::quick();
+    let folder = artifact.path().display().to_string();
+    let build = ["image", "build", "--model", &folder, "--push", &repository()];
+    let pushed = run(xtask(&repo::home()).args(build));
     let image: ImageReference = pushed.success().stdout.trim().parse().unwrap();
-    let artifact = fs_err::canonicalize(repo::home().join("artifacts/latest")).unwrap();
-    let manifest = fs_err::read_to_string(artifact.join("manifest.json")).unwrap();
-    let manifest: Value = serde_json::from_str(&manifest).unwrap();
     let (version, _model) = image.tag().rsplit_once('-').unwrap();
     Pin {
         app_version: version.parse().unwrap(),
-        model_digest: manifest["model_digest"].as_str().unwrap().parse().unwrap(),
+        model_digest: artifact.manifest().model_digest,
         image,
     }
 }
