@@ -4,7 +4,8 @@
 //! pictures or a [`problem::Problem`] come out, so it tests and fuzzes in seconds.
 //!
 //! [`content`] tells the kinds of body apart, [`json`] and [`multipart`] find the picture in a body, [`picture`] makes an image of the task's
-//! shape from it, [`answer`] is what is said of it, [`problem`] every way to refuse.
+//! shape from it, [`answer`] is what is said of it, [`problem`] every way to refuse. [`v2`] is the same for
+//! clients that speak of tensors.
 
 pub mod answer;
 pub mod content;
@@ -12,3 +13,4 @@ pub mod json;
 pub mod multipart;
 pub mod picture;
 pub mod problem;
+pub mod v2;

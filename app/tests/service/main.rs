@@ -8,3 +8,4 @@ mod predicts;
 mod refuses;
 mod smoke;
 mod telemetry;
+mod v2;
