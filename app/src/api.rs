@@ -8,6 +8,7 @@ pub mod reply;
 pub mod requests;
 pub mod routes;
 pub mod schema;
+pub mod v2;
 
 use std::sync::Arc;
 
@@ -32,6 +33,8 @@ use crate::service::Service;
 enum Tag {
     /// Classify pictures
     Prediction,
+    /// The same for clients of that protocol, version 2: Triton's, `KServe`'s and others
+    OpenInference,
     /// What is running
     Service,
     /// For machines that watch
@@ -103,11 +106,8 @@ impl Api {
     /// Whether the process is of any use; if not, restart it
     #[oai(path = "/livez", method = "get", operation_id = "livez", tag = "Tag::Health")]
     async fn livez(&self, request: &Request) -> Result<Reply<schema::Health>, Refused<Probing>> {
-        if Service::of(request).engine.is_open() {
-            Ok(Reply::json(&json!({ "status": "ok" })))
-        } else {
-            Err(Refusal::new(Code::Unavailable, "the engine has ended").into())
-        }
+        live(Service::of(request))?;
+        Ok(Reply::json(&json!({ "status": "ok" })))
     }
 
     /// Whether to send requests here
@@ -121,11 +121,26 @@ impl Api {
         verbose: Query<Option<String>>,
     ) -> Result<Reply<schema::Health>, Refused<Probing>> {
         let service = Service::of(request);
-        match service.unready() {
-            Some(reason) => Err(Refusal::new(Code::Unavailable, reason).into()),
-            None if verbose.0.is_none() => Ok(Reply::json(&json!({ "status": "ok" }))),
-            None => Ok(Reply::json(&json!({ "status": "ok", "checks": Service::CHECKS }))),
-        }
+        ready(service)?;
+        Ok(match verbose.0 {
+            None => Reply::json(&json!({ "status": "ok" })),
+            Some(_) => Reply::json(&json!({ "status": "ok", "checks": Service::CHECKS })),
+        })
+    }
+}
+
+fn live(service: &Service) -> Result<(), Refusal> {
+    if service.engine.is_open() {
+        Ok(())
+    } else {
+        Err(Refusal::new(Code::Unavailable, "the engine has ended"))
+    }
+}
+
+fn ready(service: &Service) -> Result<(), Refusal> {
+    match service.unready() {
+        Some(reason) => Err(Refusal::new(Code::Unavailable, reason)),
+        None => Ok(()),
     }
 }
 
@@ -144,7 +159,7 @@ pub fn router(service: Arc<Service>) -> impl Endpoint<Output = Response> {
     };
     let router = Route::ALL
         .into_iter()
-        .fold(poem::Route::new(), |router, route| router.at(route.path(), endpoint(route)));
+        .fold(poem::Route::new(), |router, route| router.at(route.pattern(), endpoint(route)));
     Envelope::around(router, service)
 }
 

@@ -13,6 +13,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 
 use crate::content::Content;
 use crate::json::pixels::OneImage;
+pub(crate) use crate::json::pixels::decode_base64;
 use crate::problem::{Code, Refusal};
 
 /// Reads `{"image": …}`.
@@ -32,12 +33,24 @@ fn read(body: &[u8], mut reader: Reader) -> Result<Vec<Content>, Refusal> {
     match read {
         Ok(()) => Ok(reader.images),
         Err(error) if error.is_data() => {
-            let place = format!(" at line {} column {}", error.line(), error.column());
-            let text = error.to_string();
-            let detail = text.strip_suffix(&place).unwrap_or(&text);
-            Err(Refusal::at(reader.code, reader.pointer(), detail.to_owned()))
+            Err(Refusal::at(reader.code, reader.pointer(), without_place(&error)))
         }
         Err(error) => Err(Refusal::new(Code::MalformedJson, format!("not JSON: {error}"))),
+    }
+}
+
+/// What is wrong; where is said by a pointer. A long value of the caller's is not repeated whole.
+pub(crate) fn without_place(error: &serde_json::Error) -> String {
+    const KEPT: usize = 120;
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let text = error.to_string();
+    let text = text.strip_suffix(&place).unwrap_or(&text);
+    let (head, tail) = (text.char_indices().nth(KEPT), text.char_indices().nth_back(KEPT));
+    match (head, tail) {
+        (Some((head, _)), Some((tail, _))) if head < tail => {
+            format!("{}…{}", &text[..head], &text[tail..])
+        }
+        _ => text.to_owned(),
     }
 }
 

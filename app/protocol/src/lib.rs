@@ -4,8 +4,8 @@
 //! pictures or a [`problem::Problem`] come out, so it tests and fuzzes in seconds.
 //!
 //! [`content`] tells the kinds of body apart, [`json`] and [`multipart`] find the picture in a body, [`picture`] makes an image of the task's
-//! shape from it, [`answer`] is what is said of it, [`problem`] every way to refuse,
-//! [`trace`] what a request belongs to.
+//! shape from it, [`answer`] is what is said of it, [`problem`] every way to refuse, [`trace`] what a request
+//! belongs to. [`v2`] is the same for clients that speak of tensors.
 
 pub mod answer;
 pub mod content;
@@ -14,3 +14,4 @@ pub mod multipart;
 pub mod picture;
 pub mod problem;
 pub mod trace;
+pub mod v2;

@@ -11,7 +11,9 @@ pub const CONTENT_TYPE: &str = "application/problem+json";
 pub enum Code {
     MalformedJson,
     MalformedRequest,
+    InvalidTensor,
     NotFound,
+    ModelNotFound,
     MethodNotAllowed,
     RequestTimeout,
     BodyTooLarge,
@@ -28,10 +30,12 @@ pub enum Code {
 }
 
 impl Code {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::MalformedJson,
         Self::MalformedRequest,
+        Self::InvalidTensor,
         Self::NotFound,
+        Self::ModelNotFound,
         Self::MethodNotAllowed,
         Self::RequestTimeout,
         Self::BodyTooLarge,
@@ -52,7 +56,9 @@ impl Code {
         match self {
             Self::MalformedJson => "malformed_json",
             Self::MalformedRequest => "malformed_request",
+            Self::InvalidTensor => "invalid_tensor",
             Self::NotFound => "not_found",
+            Self::ModelNotFound => "model_not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::RequestTimeout => "request_timeout",
             Self::BodyTooLarge => "body_too_large",
@@ -71,8 +77,8 @@ impl Code {
 
     pub fn status(self) -> u16 {
         match self {
-            Self::MalformedJson | Self::MalformedRequest => 400,
-            Self::NotFound => 404,
+            Self::MalformedJson | Self::MalformedRequest | Self::InvalidTensor => 400,
+            Self::NotFound | Self::ModelNotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::RequestTimeout => 408,
             Self::BodyTooLarge | Self::PictureTooLarge | Self::TooManyImages => 413,
@@ -90,7 +96,9 @@ impl Code {
         match self {
             Self::MalformedJson => "The body is not JSON",
             Self::MalformedRequest => "The request cannot be read",
+            Self::InvalidTensor => "The request does not describe the tensors of this model",
             Self::NotFound => "There is nothing at this address",
+            Self::ModelNotFound => "No model of this name and version is served here",
             Self::MethodNotAllowed => "This address does not answer that method",
             Self::RequestTimeout => "The body did not arrive in time",
             Self::BodyTooLarge => "The body is larger than the service accepts",

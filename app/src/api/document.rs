@@ -5,14 +5,15 @@ use poem_openapi::{ExtraHeader, OpenApiService};
 use protocol::problem::Code;
 
 use super::Api;
+use super::v2::V2;
 use crate::identity::{APP_VERSION, MODEL_DIGEST, MODEL_NAME, MODEL_VERSION};
 
 /// Changes with the addresses and bodies, not with the program: `/v1` is its first number.
 const API_VERSION: &str = "1.0.0";
 
-pub fn service(title: &str) -> OpenApiService<Api, ()> {
+pub fn service(title: &str) -> OpenApiService<(Api, V2), ()> {
     let header = |name: &str, description: &str| ExtraHeader::new(name).description(description);
-    OpenApiService::new(Api, title, API_VERSION)
+    OpenApiService::new((Api, V2), title, API_VERSION)
         .description(description())
         .extra_response_header::<String, _>(header(
             "X-Request-Id",
@@ -30,7 +31,7 @@ pub fn committed() -> String {
 }
 
 /// Swagger UI with the document inside: a browser asks for nothing else.
-pub fn page(service: &OpenApiService<Api, ()>) -> String {
+pub fn page(service: &OpenApiService<(Api, V2), ()>) -> String {
     let head = "<head>\n    <link rel=\"icon\" href=\"data:,\">";
     format!("<!doctype html>{}", service.swagger_ui_html().replacen("<head>", head, 1))
 }

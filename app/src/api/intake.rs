@@ -14,7 +14,8 @@ use poem::{Body, FromRequest, Request, RequestBody};
 use protocol::content::{Content, MediaType};
 use protocol::multipart::Part;
 use protocol::problem::{Code, Refusal};
-use protocol::{json, multipart};
+use protocol::v2::request::{Asked, Inference};
+use protocol::{json, multipart, v2};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
@@ -75,14 +76,10 @@ impl Intake {
         let (bytes, _held) = self.bodies.read(request, body, deadline).await?;
         let started = Instant::now();
         let images = match kind {
-            MediaType::Json if bytes.len() <= IN_PASSING => {
-                let contents = parse_json(wanted, &bytes, &self.task, self.max_images)?;
-                self.decode(deadline, contents).await?
-            }
             MediaType::Json => {
-                let (task, limit) = (Arc::clone(&self.task), self.max_images);
-                let parse = move || parse_json(wanted, &bytes, &task, limit);
-                let contents = self.off_runtime(deadline, parse).await?;
+                let parse =
+                    move |body: &[u8], task: &Task, limit| parse_json(wanted, body, task, limit);
+                let contents = self.parse(deadline, bytes, parse).await?;
                 self.decode(deadline, contents).await?
             }
             MediaType::Picture => {
@@ -94,6 +91,48 @@ impl Intake {
             }
         };
         Ok(Input { images, deadline, decode: started.elapsed() })
+    }
+
+    /// The same of tensors, and how the answer is to look.
+    pub async fn read_tensors(
+        &self,
+        request: &Request,
+        body: Body,
+        arrived: Instant,
+    ) -> Result<(Input, Asked), Refusal> {
+        let header = tensors_header(request)?;
+        let deadline = self.deadline(arrived);
+        let (bytes, _held) = self.bodies.read(request, body, deadline).await?;
+        let started = Instant::now();
+        let parse = move |body: &[u8], task: &Task, limit| parse_tensors(body, header, task, limit);
+        let (contents, asked) = self.parse(deadline, bytes, parse).await?;
+        let images = self.decode(deadline, contents).await?;
+        Ok((Input { images, deadline, decode: started.elapsed() }, asked))
+    }
+
+    /// A body that is no picture, whole.
+    pub async fn read_text(
+        &self,
+        request: &Request,
+        body: Body,
+        arrived: Instant,
+    ) -> Result<Vec<u8>, Refusal> {
+        let (bytes, _held) = self.bodies.read(request, body, self.deadline(arrived)).await?;
+        Ok(bytes)
+    }
+
+    async fn parse<T: Send + 'static>(
+        &self,
+        deadline: Instant,
+        bytes: Vec<u8>,
+        parse: impl FnOnce(&[u8], &Task, usize) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let limit = self.max_images;
+        if bytes.len() <= IN_PASSING {
+            return parse(&bytes, &self.task, limit);
+        }
+        let task = Arc::clone(&self.task);
+        self.off_runtime(deadline, move || parse(&bytes, &task, limit)).await
     }
 
     async fn decode(
@@ -182,13 +221,54 @@ fn parse_json(
     }
 }
 
-fn media_type(wanted: Wanted, request: &Request) -> Result<MediaType, Refusal> {
-    let header = |name: HeaderName| request.headers().get(name).and_then(|v| v.to_str().ok());
-    if let Some(encoding) = header(CONTENT_ENCODING).filter(|encoding| *encoding != "identity") {
-        let detail = format!("bodies encoded with `{}` are not read", encoding.escape_debug());
-        return Err(Refusal::new(Code::UnsupportedMediaType, detail));
+fn parse_tensors(
+    body: &[u8],
+    header: Option<usize>,
+    task: &Task,
+    limit: usize,
+) -> Result<(Vec<Placed>, Asked), Refusal> {
+    let mut inference = Inference::read(body, header, task.input, limit)?;
+    let images = std::mem::take(&mut inference.images);
+    let placed = |(index, content): (usize, Content)| {
+        let pointer = (!content.is_decoded()).then(|| inference.pointer(index));
+        Placed { content, pointer }
+    };
+    let contents = images.into_iter().enumerate().map(placed).collect();
+    Ok((contents, inference.asked))
+}
+
+/// How much of the body is JSON, where not all is. Clients of the protocol often do not say what they send.
+fn tensors_header(request: &Request) -> Result<Option<usize>, Refusal> {
+    refuse_encoded(request)?;
+    let found = header(request, CONTENT_TYPE);
+    let is_binary = found.is_some_and(|found| found.starts_with("application/octet-stream"));
+    if found.is_some() && !is_binary && MediaType::parse(found)? != MediaType::Json {
+        return Err(MediaType::unsupported(found));
     }
-    let found = header(CONTENT_TYPE);
+    let Some(length) = request.headers().get(v2::HEADER) else { return Ok(None) };
+    let length = length.to_str().ok().and_then(|length| length.parse().ok());
+    length.map(Some).ok_or_else(|| {
+        Refusal::new(Code::MalformedRequest, format!("{} is not a number of bytes", v2::HEADER))
+    })
+}
+
+fn header(request: &Request, name: HeaderName) -> Option<&str> {
+    request.headers().get(name).and_then(|value| value.to_str().ok())
+}
+
+fn refuse_encoded(request: &Request) -> Result<(), Refusal> {
+    match header(request, CONTENT_ENCODING).filter(|encoding| *encoding != "identity") {
+        Some(encoding) => {
+            let detail = format!("bodies encoded with `{}` are not read", encoding.escape_debug());
+            Err(Refusal::new(Code::UnsupportedMediaType, detail))
+        }
+        None => Ok(()),
+    }
+}
+
+fn media_type(wanted: Wanted, request: &Request) -> Result<MediaType, Refusal> {
+    refuse_encoded(request)?;
+    let found = header(request, CONTENT_TYPE);
     match (wanted, MediaType::parse(found)?) {
         (Wanted::OneImage, kind) | (Wanted::Batch, kind @ MediaType::Json) => Ok(kind),
         (Wanted::Batch, _) => Err(MediaType::unsupported(found)),

@@ -50,6 +50,58 @@ impl Codes for Predicting {
     ];
 }
 
+/// Predicting through the Open Inference Protocol.
+pub struct Inferring;
+
+impl Codes for Inferring {
+    const CODES: &'static [Code] = &[
+        Code::MalformedJson,
+        Code::MalformedRequest,
+        Code::InvalidTensor,
+        Code::ModelNotFound,
+        Code::RequestTimeout,
+        Code::BodyTooLarge,
+        Code::PictureTooLarge,
+        Code::TooManyImages,
+        Code::UnsupportedMediaType,
+        Code::InvalidImage,
+        Code::UnreadablePicture,
+        Code::BlankPicture,
+        Code::Overloaded,
+        Code::Internal,
+        Code::Unavailable,
+        Code::DeadlineExceeded,
+    ];
+}
+
+/// Asking for a model by name.
+pub struct Naming;
+
+impl Codes for Naming {
+    const CODES: &'static [Code] = &[Code::MalformedRequest, Code::ModelNotFound];
+}
+
+/// Asking whether a model is ready.
+pub struct ProbingModel;
+
+impl Codes for ProbingModel {
+    const CODES: &'static [Code] =
+        &[Code::MalformedRequest, Code::ModelNotFound, Code::Unavailable];
+}
+
+/// Asking for the repository's index.
+pub struct Listing;
+
+impl Codes for Listing {
+    const CODES: &'static [Code] = &[
+        Code::MalformedJson,
+        Code::MalformedRequest,
+        Code::RequestTimeout,
+        Code::BodyTooLarge,
+        Code::Overloaded,
+    ];
+}
+
 pub struct Probing;
 
 impl Codes for Probing {

@@ -3,12 +3,15 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use poem::http::HeaderValue;
 use poem::{IntoResponse, Response};
 use poem_openapi::ApiResponse;
 use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, Registry};
+use protocol::v2;
+use protocol::v2::response::Written;
 use serde::Serialize;
 
-use super::schema::{Described, reference};
+use super::schema::{self, Described, inline, reference};
 use crate::answer::Answer;
 
 /// A JSON body described by `D`, written straight from values, and the answer it shows, if it does.
@@ -59,5 +62,47 @@ impl<D: Described> ApiResponse for Reply<D> {
 
     fn register(registry: &mut Registry) {
         D::register(registry);
+    }
+}
+
+/// Output tensors: JSON, or what follows it, too, as was asked for.
+pub struct Tensors {
+    written: Written,
+    answer: Arc<Answer>,
+}
+
+impl Tensors {
+    pub fn showing(written: Written, answer: Answer) -> Self {
+        Self { written, answer: Arc::new(answer) }
+    }
+}
+
+impl IntoResponse for Tensors {
+    fn into_response(self) -> Response {
+        let Written { body, header } = self.written;
+        let kind = if header.is_some() { "application/octet-stream" } else { "application/json" };
+        let mut response = Response::builder().content_type(kind).body(body);
+        if let Some(length) = header {
+            response.headers_mut().insert(v2::HEADER, HeaderValue::from(length));
+        }
+        response.set_data(self.answer);
+        response
+    }
+}
+
+impl ApiResponse for Tensors {
+    fn meta() -> MetaResponses {
+        let mut meta = Reply::<schema::v2::InferResponse>::meta();
+        for response in &mut meta.responses {
+            response.content.push(MetaMediaType {
+                content_type: "application/octet-stream",
+                schema: inline(schema::v2::binary()),
+            });
+        }
+        meta
+    }
+
+    fn register(registry: &mut Registry) {
+        schema::v2::InferResponse::register(registry);
     }
 }

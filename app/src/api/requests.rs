@@ -5,9 +5,13 @@ use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaMediaType, MetaRequest, MetaSchemaRef, Registry};
 use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 
+use protocol::v2::metadata::Listing;
+use protocol::v2::request::Asked;
+
 use super::intake::{Input, Wanted};
 use super::refused::Thrown;
 use super::schema::{self, Described, inline, reference};
+use super::v2::served;
 use crate::envelope::Arrival;
 use crate::service::Service;
 
@@ -16,6 +20,12 @@ pub struct OneImage(pub Input);
 
 /// Pictures as JSON.
 pub struct Batch(pub Input);
+
+/// A tensor of pictures, and how the answer is to look. The model in the path is one that is served.
+pub struct Tensors(pub Input, pub Asked);
+
+/// What the repository's index shall list.
+pub struct IndexRequest(pub Listing);
 
 async fn input(wanted: Wanted, request: &Request, body: &mut RequestBody) -> poem::Result<Input> {
     let arrived = Arrival::of(request).at;
@@ -76,5 +86,61 @@ impl<'a> ApiExtractor<'a> for Batch {
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
         input(Wanted::Batch, request, body).await.map(Self)
+    }
+}
+
+impl<'a> ApiExtractor<'a> for Tensors {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        schema::v2::InferRequest::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        Some(content(vec![
+            ("application/json", reference::<schema::v2::InferRequest>()),
+            ("application/octet-stream", inline(schema::v2::binary())),
+        ]))
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let service = Service::of(request);
+        served(service, request).map_err(Thrown)?;
+        let arrived = Arrival::of(request).at;
+        let read = service.intake.read_tensors(request, body.take()?, arrived).await;
+        let (input, asked) = read.map_err(Thrown)?;
+        Ok(Self(input, asked))
+    }
+}
+
+impl<'a> ApiExtractor<'a> for IndexRequest {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        schema::v2::IndexRequest::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        let kinds = vec![("application/json", reference::<schema::v2::IndexRequest>())];
+        Some(MetaRequest { required: false, ..content(kinds) })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let arrived = Arrival::of(request).at;
+        let intake = &Service::of(request).intake;
+        let text = intake.read_text(request, body.take()?, arrived).await.map_err(Thrown)?;
+        Ok(Self(Listing::read(&text).map_err(Thrown)?))
     }
 }

@@ -1,5 +1,7 @@
 //! What bodies look like, for the document. A test compares each with what is really sent.
 
+pub mod v2;
+
 use base64::Engine as _;
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef, Registry};
 use protocol::problem::Code;
@@ -186,15 +188,14 @@ impl Described for Health {
     const NAME: &'static str = "Health";
 
     fn schema() -> MetaSchema {
-        let mut schema = object(
+        let schema = object(
             "All is well; anything else is a problem with a status of its own",
             vec![
                 ("status", text("`ok`")),
                 ("checks", list("What was looked at, where that was asked for", text(""))),
             ],
         );
-        schema.required.retain(|field| *field == "status");
-        schema
+        optional(&["checks"], schema)
     }
 }
 
@@ -209,7 +210,7 @@ impl Described for Problem {
             "",
             vec![("pointer", text("RFC 6901")), ("detail", text("What is wrong there"))],
         );
-        let mut schema = object(
+        let schema = object(
             "Why a request was refused, after RFC 9457",
             vec![
                 ("type", text("Stable, one per code")),
@@ -223,8 +224,7 @@ impl Described for Problem {
                 ("errors", list("Mistakes by their place in a JSON body", mistake)),
             ],
         );
-        schema.required.retain(|field| *field != "errors");
-        schema
+        optional(&["errors"], schema)
     }
 }
 
@@ -234,6 +234,12 @@ fn object(description: &'static str, fields: Vec<(&'static str, MetaSchema)>) ->
         properties: fields.into_iter().map(|(name, schema)| (name, inline(schema))).collect(),
         ..described("object", description)
     }
+}
+
+/// The same object, of which these fields may be missing.
+fn optional(fields: &[&str], mut schema: MetaSchema) -> MetaSchema {
+    schema.required.retain(|field| !fields.contains(field));
+    schema
 }
 
 fn list(description: &'static str, items: MetaSchema) -> MetaSchema {

@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use app::api::document::{self, committed};
 use app::api::routes::Route;
+use poem::test::TestResponse;
 use protocol::problem::Code;
 use serde_json::{Value, json};
 
@@ -39,11 +40,11 @@ fn every_code_is_documented() {
     let listed = document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
         .as_array()
         .unwrap();
-    let responses = &document["paths"]["/v1/predict"]["post"]["responses"];
+    let responses = &document["paths"][Route::Infer.path()]["post"]["responses"];
     for code in Code::ALL {
         assert!(text.contains(&format!("| {} | `{}` |", code.status(), code.as_str())), "{code:?}");
         assert!(listed.contains(&json!(code.as_str())), "{code:?}");
-        let of_routing = matches!(code, Code::NotFound | Code::MethodNotAllowed);
+        let of_routing = code == Code::MethodNotAllowed;
         let response = responses[code.status().to_string()]["description"].as_str();
         assert_eq!(
             response.is_some_and(|text| text.contains(code.as_str())),
@@ -85,10 +86,24 @@ fn described(schema: &Value, prefix: &str, found: &mut BTreeSet<String>) {
     }
 }
 
+/// A body, or as much of it as is JSON.
+async fn json(response: TestResponse) -> Value {
+    let length = response.0.header("inference-header-content-length").map(str::to_owned);
+    let body = response.0.into_body().into_vec().await.unwrap();
+    let length = length.map_or(body.len(), |length| length.parse().unwrap());
+    serde_json::from_slice(&body[..length]).unwrap()
+}
+
 #[tokio::test]
 async fn bodies_have_the_fields_that_the_document_describes() {
     let client = client(&[]).await;
     let pixels = image(0).pixels().to_vec();
+    let tensor = json!({ "name": "image", "datatype": "UINT8", "shape": [1, 64], "data": pixels });
+    let mixed = json!([
+        { "name": "label", "parameters": { "binary_data": true } },
+        { "name": "probabilities" },
+    ]);
+    let infer = json!({ "id": "1", "inputs": [tensor], "outputs": mixed });
     let bodies = [
         ("Answer", client.post("/v1/predict").body_json(&json!({ "image": pixels }))),
         ("BatchAnswer", client.post("/v1/predict/batch").body_json(&json!({ "images": [pixels] }))),
@@ -96,11 +111,21 @@ async fn bodies_have_the_fields_that_the_document_describes() {
         ("Model", client.get("/v1/model")),
         ("Version", client.get("/version")),
         ("Health", client.get("/readyz?verbose")),
+        ("InferResponse", client.post("/v2/models/sides/infer").body_json(&infer)),
+        ("V2Server", client.get("/v2")),
+        ("V2Live", client.get("/v2/health/live")),
+        ("V2Ready", client.get("/v2/health/ready")),
+        ("V2Models", client.get("/v2/models")),
+        ("V2Model", client.get("/v2/models/sides")),
+        ("V2ModelReady", client.get("/v2/models/sides/ready")),
+        ("Index", client.post("/v2/repository/index")),
     ];
     for (name, request) in bodies {
         let (mut sent, mut told) = (BTreeSet::new(), BTreeSet::new());
-        fields(&body(request.send().await).await, "", &mut sent);
-        described(&document()["components"]["schemas"][name], "", &mut told);
+        fields(&json(request.send().await).await, "", &mut sent);
+        let schema = &document()["components"]["schemas"][name];
+        described(schema, "", &mut told);
+        described(&schema["items"], "", &mut told);
         assert_eq!(sent, told, "{name}");
     }
 }
@@ -108,7 +133,11 @@ async fn bodies_have_the_fields_that_the_document_describes() {
 #[tokio::test]
 async fn the_examples_of_the_document_work() {
     let client = client(&[]).await;
-    for (path, name) in [("/v1/predict", "PredictRequest"), ("/v1/predict/batch", "BatchRequest")] {
+    for (path, name) in [
+        ("/v1/predict", "PredictRequest"),
+        ("/v1/predict/batch", "BatchRequest"),
+        ("/v2/models/sides/infer", "InferRequest"),
+    ] {
         let example = &document()["components"]["schemas"][name]["example"];
         client.post(path).body_json(example).send().await.assert_status_is_ok();
     }

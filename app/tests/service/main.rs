@@ -9,3 +9,4 @@ mod records;
 mod refuses;
 mod smoke;
 mod telemetry;
+mod v2;

@@ -20,6 +20,8 @@ pub(crate) enum Requirement {
     Data,
     Browser,
     PythonTorch,
+    /// Clients of the Open Inference Protocol, in Python.
+    InferenceClients,
     /// kustomize, kubeconform, and the schemas of Kubernetes.
     Kubernetes,
     /// Argo CD's command line: its settings are checked without a cluster.
@@ -43,7 +45,18 @@ pub(crate) enum Requirement {
 const BROWSER_PACKAGES: [&str; 2] = ["chromium", "chromium-driver"];
 const REGISTRY_PACKAGES: [&str; 1] = ["docker-registry"];
 const ALERTING_PACKAGES: [&str; 2] = ["prometheus", "prometheus-alertmanager"];
-const PYTHON_PACKAGES: [&str; 2] = ["torch==2.13.0", "numpy"];
+
+const TORCH: Venv = Venv {
+    name: "torch",
+    packages: &["torch==2.13.0", "numpy"],
+    proof: "import torch; assert torch.__version__.startswith('2.13.0')",
+};
+/// `pillow` makes the pictures that they send.
+const CLIENTS: Venv = Venv {
+    name: "inference-clients",
+    packages: &["tritonclient[http]==2.73.0", "open-inference-openapi==2.0.0.1", "pillow"],
+    proof: "import tritonclient.http, open_inference.openapi.client, PIL",
+};
 
 const ACTIONLINT: GoTool = GoTool {
     name: "actionlint",
@@ -74,6 +87,7 @@ impl Requirement {
             | Self::CargoDeny
             | Self::Browser
             | Self::PythonTorch
+            | Self::InferenceClients
             | Self::Kubectl
             | Self::Registry => {}
         }
@@ -98,6 +112,7 @@ impl Requirement {
             Self::Data => "the training data",
             Self::Browser => "Chromium with its driver",
             Self::PythonTorch => "PyTorch in Python",
+            Self::InferenceClients => "tritonclient or open-inference-openapi in Python",
             Self::Kubernetes => "kustomize or kubeconform",
             Self::ArgoCd => "argocd",
             Self::Workflows => "shellcheck",
@@ -119,9 +134,8 @@ impl Requirement {
                 let runs = |program| Cmd::new(program, repo.root()).arg("--version").succeeds();
                 runs("chromium") && runs("chromedriver")
             }
-            Self::PythonTorch => Cmd::new(Self::python(), repo.root())
-                .args(["-c", "import torch; assert torch.__version__.startswith('2.13.0')"])
-                .succeeds(),
+            Self::PythonTorch => TORCH.is_there(repo),
+            Self::InferenceClients => CLIENTS.is_there(repo),
             Self::Registry => Cmd::new("docker-registry", repo.root()).arg("--version").succeeds(),
             Self::Promtool => Cmd::new("promtool", repo.root()).arg("--version").succeeds(),
             Self::Kubectl => {
@@ -152,16 +166,8 @@ impl Requirement {
             Self::Kubectl => debian(repo, &["kubernetes-client"]),
             Self::Alertmanager => debian(repo, &ALERTING_PACKAGES),
             Self::Workflows => debian(repo, &["shellcheck"]),
-            Self::PythonTorch => {
-                Cmd::new("python3", repo.root())
-                    .args(["-m", "venv"])
-                    .arg(Self::venv_folder())
-                    .run()?;
-                Cmd::new(Self::python(), repo.root())
-                    .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
-                    .args(PYTHON_PACKAGES)
-                    .run()
-            }
+            Self::PythonTorch => TORCH.install(repo),
+            Self::InferenceClients => CLIENTS.install(repo),
             Self::Libtorch
             | Self::Data
             | Self::Kubernetes
@@ -177,12 +183,44 @@ impl Requirement {
         Cmd::new(ACTIONLINT.program(), repo.root())
     }
 
-    pub(crate) fn venv_folder() -> PathBuf {
-        cache("venv/torch")
+    /// The Python that has PyTorch.
+    pub(crate) fn torch_python() -> PathBuf {
+        TORCH.python()
     }
 
-    pub(crate) fn python() -> PathBuf {
-        Self::venv_folder().join("bin/python")
+    /// The Python that has the clients.
+    pub(crate) fn clients_python() -> PathBuf {
+        CLIENTS.python()
+    }
+}
+
+/// Python packages in a folder of their own.
+struct Venv {
+    name: &'static str,
+    packages: &'static [&'static str],
+    /// Fails where a package is missing.
+    proof: &'static str,
+}
+
+impl Venv {
+    fn folder(&self) -> PathBuf {
+        cache("venv").join(self.name)
+    }
+
+    fn python(&self) -> PathBuf {
+        self.folder().join("bin/python")
+    }
+
+    fn is_there(&self, repo: &Repo) -> bool {
+        Cmd::new(self.python(), repo.root()).args(["-c", self.proof]).succeeds()
+    }
+
+    fn install(&self, repo: &Repo) -> anyhow::Result<()> {
+        Cmd::new("python3", repo.root()).args(["-m", "venv"]).arg(self.folder()).run()?;
+        Cmd::new(self.python(), repo.root())
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .args(self.packages)
+            .run()
     }
 }
 

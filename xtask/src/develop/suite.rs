@@ -121,7 +121,8 @@ pub(crate) fn libtorch_checks(repo: &Repo) -> [Tier; 2] {
 /// Everything that trains, serves, or drives another program that does.
 pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
     use Requirement::{
-        Alertmanager, Browser, Cosign, Data, Engine, Kubernetes, Libtorch, PythonTorch, Registry,
+        Alertmanager, Browser, Cosign, Data, Engine, InferenceClients, Kubernetes, Libtorch,
+        PythonTorch, Registry,
     };
     vec![
         Tier {
@@ -175,6 +176,11 @@ pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
             commands: vec![e2e(repo, "python")],
         },
         Tier {
+            name: "clients",
+            needs: &[Libtorch, Data, InferenceClients],
+            commands: vec![e2e(repo, "clients")],
+        },
+        Tier {
             name: "image",
             needs: &[Libtorch, Data, Engine, Registry, Cosign],
             commands: vec![e2e(repo, "delivery").args(["--", "image::"])],
@@ -195,7 +201,8 @@ pub(crate) fn cluster(repo: &Repo, repository: &str) -> Tier {
 fn e2e(repo: &Repo, test: &str) -> Cmd {
     cargo::cargo(repo)
         .args(["test", "--quiet", "--locked", "--package", "e2e", "--test", test])
-        .env("E2E_PYTHON", Requirement::python())
+        .env("E2E_PYTHON", Requirement::torch_python())
+        .env("E2E_CLIENTS_PYTHON", Requirement::clients_python())
         .env("E2E_COSIGN", cosign::program())
         .env("XTASK_HOME", repo.home())
 }

@@ -139,7 +139,7 @@ impl<'de> Visitor<'de> for Values<'_> {
 }
 
 /// Padding is optional, white space is skipped, and a `data:` URL is taken for its content.
-fn decode_base64(text: &str) -> Result<Vec<u8>, base64::DecodeError> {
+pub(crate) fn decode_base64(text: &str) -> Result<Vec<u8>, base64::DecodeError> {
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &STANDARD,
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
