@@ -111,6 +111,9 @@ fn service_of(
     args: &[&str],
     classify: impl FnMut(&[Image]) -> Result<Vec<Scores>, String> + Send + 'static,
 ) -> Arc<Service> {
+    // Interest in events is remembered for the whole process: without anybody who is interested, the test that
+    // reads the log may find that nobody writes it. Whoever comes second finds one installed.
+    drop(tracing::subscriber::set_global_default(tracing_subscriber::registry()));
     let dropped = IntCounter::new("log_lines_dropped_total", "none here").unwrap();
     Arc::new(Service::start(&config(args), manifest, classify, dropped).unwrap())
 }
