@@ -112,7 +112,7 @@ fn service_of(
     classify: impl FnMut(&[Image]) -> Result<Vec<Scores>, String> + Send + 'static,
 ) -> Arc<Service> {
     let dropped = IntCounter::new("log_lines_dropped_total", "none here").unwrap();
-    Arc::new(Service::start(&config(args), manifest, classify, dropped).unwrap())
+    Arc::new(Service::start(&config(args), manifest, [classify], dropped).unwrap())
 }
 
 /// A warm service in process.
