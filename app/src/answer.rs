@@ -38,7 +38,7 @@ impl Timings {
 
     /// As `Server-Timing` spells it, in milliseconds.
     pub fn header(&self) -> String {
-        // Whole numbers: digits of a float take longer than all else of a header.
+        // Whole numbers: to spell a float takes longer than all else of a header.
         let mut text = String::with_capacity(64);
         for (name, time) in Self::STAGES.iter().zip(self.stages()) {
             let separator = if text.is_empty() { "" } else { ", " };

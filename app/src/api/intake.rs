@@ -131,7 +131,7 @@ impl Intake {
             return parse(&bytes, &self.task, limit);
         }
         let task = Arc::clone(&self.task);
-        self.off_runtime(deadline, move || parse(&bytes, &task, limit)).await
+        Box::pin(self.off_runtime(deadline, move || parse(&bytes, &task, limit))).await
     }
 
     async fn decode(
