@@ -185,6 +185,67 @@ fn a_changed_artifact_is_not_served() {
     assert!(server.log().contains("model.pt"), "{}", server.log());
 }
 
+/// Of the process, at its highest so far.
+fn peak_memory(server: &Server) -> u64 {
+    let status = fs_err::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().trim().parse::<u64>().unwrap() << 10
+}
+
+#[test]
+fn ten_times_more_than_it_can_hold_is_answered_or_refused_at_once_in_bounded_memory() {
+    let artifact = quick();
+    let args = ["--workers", "1", "--max-batch", "64", "--queue-depth", "64"];
+    let server = Server::start(artifact.path(), &args);
+    let (_, image) = data::probes().0.swap_remove(0);
+    let body = json!({ "images": vec![image.pixels(); 64] }).to_string();
+    let before = peak_memory(&server);
+    let (answered, refused) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        // One is computed and one waits.
+        for _ in 0..20 {
+            scope.spawn(|| {
+                let http = Http::default();
+                for _ in 0..25 {
+                    let url = server.url("/v1/predict/batch");
+                    let reply = http.post(&url, "application/json", body.as_bytes()).unwrap();
+                    let counter = match (reply.status, reply.header("retry-after")) {
+                        (200, _) => &answered,
+                        (429, Some("1")) => &refused,
+                        _ => panic!("{}: {}", reply.status, reply.json()),
+                    };
+                    counter.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    let (answered, refused) = (answered.into_inner(), refused.into_inner());
+    assert_eq!(answered + refused, 500);
+    assert!(answered > 0 && refused > 0, "{answered} answered, {refused} refused");
+    let grown = peak_memory(&server) - before;
+    assert!(grown < 128 << 20, "{grown} bytes for twenty callers");
+}
+
+#[test]
+fn out_of_file_descriptors_it_waits_instead_of_trying_without_a_pause() {
+    let server = Server::start(quick().path(), &[]);
+    let mut limit = command("prlimit", &repo::root());
+    limit.args(["--pid", &server.pid().to_string(), "--nofile=48"]);
+    run(&mut limit).success();
+    let begun = std::time::Instant::now();
+    let address = server.url("").replace("http://", "");
+    let kept: Vec<_> = (0..64).map(|_| std::net::TcpStream::connect(&address).unwrap()).collect();
+    let failures = || server.log().matches("could not be accepted").count();
+    while failures() < 5 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let seen = failures();
+    let tenths = begun.elapsed().as_millis() / 100;
+    assert!(seen as u128 <= tenths + 1, "{seen} failures in {tenths} tenths of a second");
+    drop(kept);
+    assert_eq!(server.get("/livez").unwrap().status, 200);
+}
+
 #[test]
 fn sigterm_under_load_answers_every_request_it_took() {
     let artifact = quick();

@@ -1,5 +1,6 @@
 //! [`Answer`]: what came of one prediction request. Body, headers, log and metrics project it.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use contract::features::Features;
@@ -29,14 +30,21 @@ pub struct Timings {
 }
 
 impl Timings {
-    pub fn stages(&self) -> [(&'static str, Duration); 3] {
-        [("decode", self.decode), ("queue", self.queue), ("infer", self.infer)]
+    pub const STAGES: [&str; 3] = ["decode", "queue", "infer"];
+
+    pub fn stages(&self) -> [Duration; 3] {
+        [self.decode, self.queue, self.infer]
     }
 
     /// As `Server-Timing` spells it, in milliseconds.
     pub fn header(&self) -> String {
-        let stage =
-            |(name, time): (&str, Duration)| format!("{name};dur={:.3}", time.as_secs_f64() * 1e3);
-        self.stages().map(stage).join(", ")
+        // Whole numbers: to spell a float takes longer than all else of a header.
+        let mut text = String::with_capacity(64);
+        for (name, time) in Self::STAGES.iter().zip(self.stages()) {
+            let separator = if text.is_empty() { "" } else { ", " };
+            let (ms, rest) = (time.as_micros() / 1000, time.as_micros() % 1000);
+            write!(text, "{separator}{name};dur={ms}.{rest:03}").expect("a string takes all");
+        }
+        text
     }
 }

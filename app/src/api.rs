@@ -130,7 +130,7 @@ impl Api {
 }
 
 fn live(service: &Service) -> Result<(), Refusal> {
-    if service.engine.is_open() {
+    if service.engine.is_alive() {
         Ok(())
     } else {
         Err(Refusal::new(Code::Unavailable, "the engine has ended"))
@@ -165,7 +165,7 @@ pub fn router(service: Arc<Service>) -> impl Endpoint<Output = Response> {
 
 fn metrics(request: &Request) -> Response {
     let service = Service::of(request);
-    service.metrics.page(service.engine.waiting())
+    service.metrics.page(&service.engine)
 }
 
 /// The same bytes for everyone.

@@ -27,9 +27,18 @@ pub struct Options {
     /// Images computed together, and in one batch request
     #[arg(long, env, default_value = "64", value_name = "IMAGES")]
     max_batch: String,
+    /// How long a request may wait for others to be computed with; 0 takes what is there
+    #[arg(long, env, default_value = "0", value_name = "TIME")]
+    batch_delay: String,
+    /// Computations at a time [default: as many as cores that the process may use, up to 8]
+    #[arg(long, env, value_name = "COUNT")]
+    workers: Option<String>,
     /// Threads of one computation
     #[arg(long, env, default_value = "1", value_name = "COUNT")]
     threads: String,
+    /// Failed computations in a row after which requests are refused with 503 for a while
+    #[arg(long, env, default_value = "5", value_name = "COUNT")]
+    breaker_failures: String,
     /// A request that is not answered by then is refused with 504
     #[arg(long, env, default_value = "5s", value_name = "TIME")]
     request_timeout: String,
@@ -73,6 +82,7 @@ pub struct Config {
     pub model_dir: PathBuf,
     pub listen: SocketAddr,
     pub engine: engine::Options,
+    pub workers: usize,
     pub threads: usize,
     pub request_timeout: Duration,
     pub drain_pause: Duration,
@@ -117,7 +127,13 @@ fn read(options: &Options, found: &mut Mistakes) -> Option<Config> {
     let listen = found.check("listen", &options.listen, address);
     let depth = found.check("queue-depth", &options.queue_depth, count);
     let max_batch = found.check("max-batch", &options.max_batch, count);
+    let delay = found.check("batch-delay", &options.batch_delay, duration);
     let threads = found.check("threads", &options.threads, threads);
+    let workers = match &options.workers {
+        Some(text) => found.check("workers", text, count),
+        None => Some((cores().min(MOST_WORKERS) / threads.unwrap_or(1)).max(1)),
+    };
+    let failures = found.check("breaker-failures", &options.breaker_failures, count);
     let request_timeout = found.check("request-timeout", &options.request_timeout, duration);
     let drain_pause = found.check("drain-pause", &options.drain_pause, duration);
     let drain_limit = found.check("drain-limit", &options.drain_limit, duration);
@@ -145,10 +161,19 @@ fn read(options: &Options, found: &mut Mistakes) -> Option<Config> {
     if request_timeout.is_some_and(|timeout| timeout.is_zero()) {
         found.0.push("--request-timeout: no request is answered in no time".to_owned());
     }
+    if delay > Some(Duration::ZERO) && delay >= request_timeout {
+        found.0.push("--batch-delay: no request has that much time".to_owned());
+    }
     Some(Config {
         model_dir: model_dir?,
         listen: listen?,
-        engine: engine::Options { depth: depth?, max_batch: max_batch? },
+        engine: engine::Options {
+            depth: depth?,
+            max_batch: max_batch?,
+            delay: delay?,
+            failures: u32::try_from(failures?).expect("counts end at a million"),
+        },
+        workers: workers?,
         threads: threads?,
         request_timeout: request_timeout?,
         drain_pause: drain_pause?,
@@ -201,6 +226,14 @@ fn count(text: &str) -> Result<usize, String> {
         Ok(count @ 1..=1_000_000) => Ok(count),
         _ => Err(format!("`{text}` is not a whole number from 1 to 1000000")),
     }
+}
+
+/// More must be asked for: each costs memory, and their callers come through no more threads.
+const MOST_WORKERS: usize = 8;
+
+/// Cores that this process may use: its affinity and the quotas of its cgroups (v1 and v2) are respected.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn threads(text: &str) -> Result<usize, String> {
@@ -289,6 +322,16 @@ mod tests {
     }
 
     #[test]
+    fn by_default_every_core_that_may_be_used_is_used_once() {
+        let workers = |args: &[&str]| {
+            config(&[&["--model-dir", "."], args].concat()).map(|config| config.workers).unwrap()
+        };
+        assert_eq!(workers(&[]), cores().min(MOST_WORKERS));
+        assert_eq!(workers(&["--threads", "1024"]), 1);
+        assert_eq!(workers(&["--workers", "3", "--threads", "1024"]), 3);
+    }
+
+    #[test]
     fn all_mistakes_are_told_together_with_their_variables() {
         let told = config(&[
             "--listen",
@@ -331,6 +374,7 @@ mod tests {
         };
         check(&["--queue-depth", "8", "--max-batch", "9"], "cannot hold a batch");
         check(&["--request-timeout", "0s"], "no time");
+        check(&["--request-timeout", "1s", "--batch-delay", "1s"], "that much time");
     }
 
     #[test]

@@ -1,9 +1,11 @@
-//! [`Engine`]: images in, scores out, computed on one thread of its own behind a bounded queue.
+//! [`Engine`]: images in, scores out, computed on threads of its own behind one bounded queue.
 //!
-//! It is generic over a closure and knows neither libtorch nor HTTP. However many requests come, at
-//! most `depth` images wait; nobody waits past their deadline; a computation that fails or panics
-//! fails the requests it was made for and no others.
+//! It is generic over a closure per thread and knows neither libtorch nor HTTP. However many requests
+//! come, at most `depth` images wait; nobody waits past their deadline; a computation that fails or
+//! panics fails the requests it was made for and no others, and its thread goes on. After many failures
+//! in a row the [`Breaker`] refuses what would only fail as well.
 
+mod breaker;
 mod queue;
 mod worker;
 
@@ -18,7 +20,9 @@ use contract::prediction::Scores;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use self::breaker::Breaker;
 use self::queue::{Job, Queue};
+use self::worker::Worker;
 
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
@@ -26,6 +30,10 @@ pub struct Options {
     pub depth: usize,
     /// Images in one computation.
     pub max_batch: usize,
+    /// How long a request may wait for others to be computed with; none takes what is there.
+    pub delay: Duration,
+    /// Failed computations in a row after which requests are refused for a while.
+    pub failures: u32,
 }
 
 /// Scores of one request's images, and how they came about.
@@ -45,6 +53,8 @@ pub enum EngineError {
     Full,
     #[error("the engine takes no more work")]
     Closed,
+    #[error("too many computations failed in a row")]
+    Broken,
     #[error("the deadline passed")]
     Late,
     #[error("the computation failed: {0}")]
@@ -57,7 +67,9 @@ pub enum Released {
     /// It held as many images as one computation takes.
     Full,
     /// Nothing else was waiting.
-    Idle,
+    Drained,
+    /// Its oldest request had waited for company as long as it may.
+    Delay,
 }
 
 /// One computation, for whoever counts them.
@@ -70,22 +82,38 @@ pub struct Batch {
 #[derive(Debug)]
 pub struct Engine {
     queue: Arc<Queue>,
-    thread: Option<JoinHandle<()>>,
+    breaker: Arc<Breaker>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Engine {
-    /// `classify` returns scores in the order of the images; `observe` is told of every computation.
-    pub fn start<E: Display>(
+    /// One thread per classifier. Each returns scores in the order of the images; `observe` is told of
+    /// every computation.
+    pub fn start<E, C>(
         options: Options,
-        classify: impl FnMut(&[Image]) -> Result<Vec<Scores>, E> + Send + 'static,
-        observe: impl Fn(Batch) + Send + 'static,
-    ) -> io::Result<Self> {
+        classifiers: impl IntoIterator<Item = C>,
+        observe: impl Fn(Batch) + Clone + Send + 'static,
+    ) -> io::Result<Self>
+    where
+        E: Display,
+        C: FnMut(&[Image]) -> Result<Vec<Scores>, E> + Send + 'static,
+    {
         let queue = Arc::new(Queue::new(options.depth));
-        let theirs = Arc::clone(&queue);
-        let thread = std::thread::Builder::new()
-            .name("engine".to_owned())
-            .spawn(move || worker::run(&theirs, options.max_batch, classify, observe))?;
-        Ok(Self { queue, thread: Some(thread) })
+        let breaker = Arc::new(Breaker::new(options.failures));
+        let mut engine = Self { queue, breaker, threads: Vec::new() };
+        for (index, classify) in classifiers.into_iter().enumerate() {
+            let worker = Worker {
+                queue: Arc::clone(&engine.queue),
+                breaker: Arc::clone(&engine.breaker),
+                max_batch: options.max_batch,
+                delay: options.delay,
+                classify,
+                observe: observe.clone(),
+            };
+            let thread = std::thread::Builder::new().name(format!("engine-{index}"));
+            engine.threads.push(thread.spawn(move || worker.run())?);
+        }
+        Ok(engine)
     }
 
     pub async fn classify(
@@ -93,11 +121,15 @@ impl Engine {
         images: Vec<Image>,
         deadline: Instant,
     ) -> Result<Computed, EngineError> {
+        let queued = Instant::now();
+        if !self.breaker.admits(queued) {
+            return Err(EngineError::Broken);
+        }
         let (reply, answer) = oneshot::channel();
-        self.queue.push(Job { images, deadline, queued: Instant::now(), reply })?;
+        self.queue.push(Job { images, deadline, queued, reply })?;
         match tokio::time::timeout_at(deadline, answer).await {
             Ok(Ok(result)) => result,
-            Ok(Err(_dropped)) => Err(EngineError::Closed),
+            Ok(Err(_dropped)) => Err(EngineError::Failed("its thread panicked".to_owned())),
             Err(_elapsed) => Err(EngineError::Late),
         }
     }
@@ -107,19 +139,25 @@ impl Engine {
         self.queue.waiting()
     }
 
-    pub fn is_open(&self) -> bool {
-        self.queue.is_open()
+    /// Whether every thread is there to compute.
+    pub fn is_alive(&self) -> bool {
+        !self.threads.iter().any(JoinHandle::is_finished)
+    }
+
+    /// Whether requests are refused because computations failed.
+    pub fn is_broken(&self) -> bool {
+        self.breaker.is_open(Instant::now())
     }
 }
 
 impl Drop for Engine {
-    /// Finishes what waits, then ends the thread.
+    /// Finishes what waits, then ends the threads.
     fn drop(&mut self) {
         self.queue.close();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the engine's thread panicked outside of a computation");
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the engine has panicked");
+            }
         }
     }
 }

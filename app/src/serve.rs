@@ -9,20 +9,19 @@ use model::classifier::{Classifier, set_threads};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::config::Config;
+use crate::config::{Config, cores};
 use crate::lifecycle::Signals;
 use crate::service::Service;
 use crate::telemetry::logs::{Log, milliseconds};
 use crate::{api, connections};
 
-/// One engine cannot keep more of them busy, and each costs memory.
-const MOST_WORKERS: usize = 4;
+/// Each costs memory, and few keep many cores busy with computations.
+const MOST_WORKERS: usize = 8;
 
 pub fn run(config: &Config) -> anyhow::Result<()> {
     let log = Log::install(config.log.clone())?;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(cores.min(MOST_WORKERS))
+        .worker_threads(cores().min(MOST_WORKERS))
         .enable_all()
         .build()?;
     let result = runtime.block_on(serve(config, &log));
@@ -48,8 +47,12 @@ async fn serve(config: &Config, log: &Log) -> anyhow::Result<()> {
         }
     };
     let manifest = classifier.manifest().clone();
-    let classify = move |images: &[Image]| classifier.classify(images);
-    let service = Arc::new(Service::start(config, manifest, classify, log.dropped())?);
+    let classifier = Arc::new(classifier);
+    let classifiers = (0..config.workers).map(|_| {
+        let classifier = Arc::clone(&classifier);
+        move |images: &[Image]| classifier.classify(images)
+    });
+    let service = Arc::new(Service::start(config, manifest, classifiers, log.dropped())?);
     service.warm_up().await?;
     let listener = TcpListener::bind(config.listen)
         .await
@@ -60,6 +63,8 @@ async fn serve(config: &Config, log: &Log) -> anyhow::Result<()> {
         data = service.identity.manifest.data.name,
         app_version = config.app_version,
         revision = config.revision,
+        workers = config.workers,
+        threads = config.threads,
         ms = milliseconds(started.elapsed()),
         "ready"
     );

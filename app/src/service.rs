@@ -38,20 +38,26 @@ pub struct Service {
 
 impl Service {
     /// What [`Service::unready`] looks at.
-    pub const CHECKS: [&'static str; 3] = ["model is warm", "not shutting down", "engine runs"];
+    pub const CHECKS: [&'static str; 4] =
+        ["model is warm", "not shutting down", "engine runs", "model does not keep failing"];
 
-    pub fn start<E: Display>(
+    /// One computation at a time per classifier.
+    pub fn start<E, C>(
         config: &Config,
         manifest: Manifest,
-        classify: impl FnMut(&[Image]) -> Result<Vec<Scores>, E> + Send + 'static,
+        classifiers: impl IntoIterator<Item = C>,
         log_dropped: IntCounter,
-    ) -> io::Result<Self> {
+    ) -> io::Result<Self>
+    where
+        E: Display,
+        C: FnMut(&[Image]) -> Result<Vec<Scores>, E> + Send + 'static,
+    {
         let Config { engine: options, body_limit, request_timeout, .. } = *config;
         let task = manifest.task.clone();
         let identity = Identity::new(config.app_version.clone(), config.revision.clone(), manifest);
         let metrics = Metrics::new(&identity, config.drift_window, log_dropped);
         let batches = metrics.batches();
-        let engine = Engine::start(options, classify, move |batch| batches.observe(batch))?;
+        let engine = Engine::start(options, classifiers, move |batch| batches.observe(batch))?;
         let intake = Intake::new(task, body_limit, options.max_batch, request_timeout);
         let records = config.records.as_ref();
         let records = records.map(|options| Records::open(options, metrics.records_dropped()));
@@ -98,8 +104,10 @@ impl Service {
             Some("the model is warming up")
         } else if self.readiness.is_draining() {
             Some("the service is shutting down")
-        } else if !self.engine.is_open() {
+        } else if !self.engine.is_alive() {
             Some("the engine has ended")
+        } else if self.engine.is_broken() {
+            Some("the model keeps failing")
         } else {
             None
         }
@@ -110,6 +118,9 @@ fn refusal(error: &EngineError) -> Refusal {
     match error {
         EngineError::Full => Refusal::new(Code::Overloaded, "the queue is full; try again shortly"),
         EngineError::Closed => Refusal::new(Code::Unavailable, "the service is shutting down"),
+        EngineError::Broken => {
+            Refusal::new(Code::Unavailable, "the model keeps failing; try again shortly")
+        }
         EngineError::Late => {
             Refusal::new(Code::DeadlineExceeded, "the model had no time left for this request")
         }

@@ -86,6 +86,13 @@ impl Cmd {
         Self { program: tie.program, args: [tie.args, args].concat(), ..self }
     }
 
+    /// Nowhere but on these cores, as `taskset` of util-linux counts them.
+    pub(crate) fn on_cores(self, cores: &str) -> Self {
+        let tie = ["--cpu-list", cores].map(OsString::from).to_vec();
+        let args = [tie, vec![self.program], self.args].concat();
+        Self { program: "taskset".into(), args, ..self }
+    }
+
     /// What it reads from stdin; nothing unless said.
     pub(crate) fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.input = Some(input.into());

@@ -5,6 +5,7 @@
 //! a PNG or JPEG in base64. Numbers are whole and from 0 to 255; nothing is rounded or clamped.
 
 mod pixels;
+mod plain;
 
 use std::fmt;
 
@@ -18,12 +19,18 @@ use crate::problem::{Code, Refusal};
 
 /// Reads `{"image": …}`.
 pub fn image(body: &[u8], shape: Shape) -> Result<Content, Refusal> {
+    if let Some(image) = plain::image(body, shape) {
+        return Ok(Content::Image(image));
+    }
     let mut images = read(body, Reader::new(shape, "image", 1))?;
     Ok(images.pop().expect("a document without its field was refused"))
 }
 
 /// Reads `{"images": […]}`, at least one and at most `limit`.
 pub fn images(body: &[u8], shape: Shape, limit: usize) -> Result<Vec<Content>, Refusal> {
+    if let Some(images) = plain::images(body, shape, limit) {
+        return Ok(images.into_iter().map(Content::Image).collect());
+    }
     read(body, Reader::new(shape, "images", limit))
 }
 

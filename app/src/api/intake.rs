@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use super::body::Bodies;
+use crate::config::cores;
 
 #[derive(Debug)]
 pub struct Input {
@@ -49,13 +50,12 @@ const IN_PASSING: usize = 64 << 10;
 
 impl Intake {
     pub fn new(task: Task, body_limit: usize, max_images: usize, timeout: Duration) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             task: Arc::new(task),
             bodies: Bodies::new(body_limit),
             max_images,
             timeout,
-            decoders: Arc::new(Semaphore::new(cores)),
+            decoders: Arc::new(Semaphore::new(cores())),
         }
     }
 
@@ -64,6 +64,7 @@ impl Intake {
         arrived + self.timeout
     }
 
+    /// What few requests need is boxed: this future is moved as often as layers lie around it.
     pub async fn read(
         &self,
         wanted: Wanted,
@@ -75,21 +76,19 @@ impl Intake {
         let deadline = self.deadline(arrived);
         let (bytes, _held) = self.bodies.read(request, body, deadline).await?;
         let started = Instant::now();
-        let images = match kind {
+        let contents = match kind {
             MediaType::Json => {
                 let parse =
                     move |body: &[u8], task: &Task, limit| parse_json(wanted, body, task, limit);
-                let contents = self.parse(deadline, bytes, parse).await?;
-                self.decode(deadline, contents).await?
+                self.parse(deadline, bytes, parse).await?
             }
-            MediaType::Picture => {
-                self.decode(deadline, vec![Placed::alone(Content::Picture(bytes))]).await?
-            }
+            MediaType::Picture => vec![Placed::alone(Content::Picture(bytes))],
             MediaType::Multipart => {
-                let content = multipart::picture(first_file(request, bytes).await?)?;
-                self.decode(deadline, vec![Placed::alone(content)]).await?
+                let file = Box::pin(first_file(request, bytes)).await?;
+                vec![Placed::alone(multipart::picture(file)?)]
             }
         };
+        let images = self.decode(deadline, contents).await?;
         Ok(Input { images, deadline, decode: started.elapsed() })
     }
 
@@ -132,7 +131,7 @@ impl Intake {
             return parse(&bytes, &self.task, limit);
         }
         let task = Arc::clone(&self.task);
-        self.off_runtime(deadline, move || parse(&bytes, &task, limit)).await
+        Box::pin(self.off_runtime(deadline, move || parse(&bytes, &task, limit))).await
     }
 
     async fn decode(
@@ -143,7 +142,7 @@ impl Intake {
         let task = Arc::clone(&self.task);
         let is_decoded = contents.iter().all(|placed| placed.content.is_decoded());
         let decode = move || decode_all(contents, &task, deadline);
-        if is_decoded { decode() } else { self.off_runtime(deadline, decode).await }
+        if is_decoded { decode() } else { Box::pin(self.off_runtime(deadline, decode)).await }
     }
 
     async fn off_runtime<T: Send + 'static>(

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use contract::image::Image;
 use tokio::sync::oneshot;
@@ -28,6 +29,8 @@ pub(super) struct Queue {
 struct State {
     jobs: VecDeque<Job>,
     images: usize,
+    /// Threads that wait for a change.
+    idle: usize,
     closed: bool,
 }
 
@@ -47,22 +50,45 @@ impl Queue {
         }
         state.images += job.images.len();
         state.jobs.push_back(job);
+        let is_awaited = state.idle > 0;
         drop(state);
-        self.changed.notify_one();
+        // To wake nobody is a system call, too.
+        if is_awaited {
+            self.changed.notify_one();
+        }
         Ok(())
     }
 
-    /// Waits for work, then takes what is there up to `max` images, but at least one request.
-    /// Nothing once the queue is closed and empty.
-    pub(super) fn take(&self, max: usize) -> Option<(Vec<Job>, Released)> {
+    /// Waits for work, then for company as long as `delay` allows the oldest request, and takes what is
+    /// there up to `max` images, but at least one request. Nothing once the queue is closed and empty.
+    pub(super) fn take(&self, max: usize, delay: Duration) -> Option<(Vec<Job>, Released)> {
         let mut state = self.lock();
-        while state.jobs.is_empty() {
-            if state.closed {
-                return None;
+        let released = loop {
+            let Some(oldest) = state.jobs.front() else {
+                if state.closed {
+                    return None;
+                }
+                state.idle += 1;
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state.idle -= 1;
+                continue;
+            };
+            if state.images >= max {
+                break Released::Full;
             }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        let mut jobs = Vec::new();
+            if delay.is_zero() || state.closed {
+                break Released::Drained;
+            }
+            let left = delay.saturating_sub(oldest.queued.elapsed());
+            if left.is_zero() {
+                break Released::Delay;
+            }
+            state.idle += 1;
+            let waited = self.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            state.idle -= 1;
+        };
+        let mut jobs = Vec::with_capacity(state.jobs.len().min(max));
         let mut images = 0;
         while let Some(next) = state.jobs.front() {
             if !jobs.is_empty() && images + next.images.len() > max {
@@ -72,18 +98,13 @@ impl Queue {
             jobs.extend(state.jobs.pop_front());
         }
         state.images -= images;
-        let full = images >= max || !state.jobs.is_empty();
-        Some((jobs, if full { Released::Full } else { Released::Idle }))
+        Some((jobs, released))
     }
 
     /// What waits is still handed out; nothing new is taken in.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
-    }
-
-    pub(super) fn is_open(&self) -> bool {
-        !self.lock().closed
     }
 
     pub(super) fn waiting(&self) -> usize {

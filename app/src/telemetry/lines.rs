@@ -9,6 +9,8 @@ use prometheus::IntCounter;
 
 /// Lines that may wait for the writer: a few megabytes.
 pub(super) const WAITING: usize = 8192;
+/// How long a line may wait for others to be written with.
+const GATHERING: Duration = Duration::from_millis(10);
 /// How long the end of the process waits for a writer that does not write.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
@@ -64,6 +66,10 @@ impl Lines {
 fn write(receiver: &Receiver<Message>, mut out: impl io::Write, failed: &IntCounter) {
     while let Ok(first) = receiver.recv() {
         let mut next = Some(first);
+        // Whoever sends a line wakes nobody meanwhile, and the kernel is given many at once.
+        if matches!(next, Some(Message::Line(_))) {
+            std::thread::sleep(GATHERING);
+        }
         while let Some(message) = next {
             match message {
                 // A closed pipe or a full disk: nothing to fail for, but to be seen.

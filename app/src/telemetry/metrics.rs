@@ -13,8 +13,9 @@ use prometheus::{
 };
 use protocol::problem::Code;
 
+use crate::answer::Timings;
 use crate::api::routes::{self, Route};
-use crate::engine::{Batch, Released};
+use crate::engine::{Batch, Engine, Released};
 use crate::envelope::Exchange;
 use crate::identity::Identity;
 use crate::telemetry::drift::Drift;
@@ -30,33 +31,39 @@ pub struct Metrics {
     registry: Registry,
     requests: HistogramVec,
     active: IntGauge,
-    stages: HistogramVec,
+    /// As [`Timings::stages`] lists them.
+    stages: Vec<Histogram>,
+    ok: IntCounter,
     outcomes: IntCounterVec,
     rejected: IntCounterVec,
-    classes: IntCounterVec,
-    class_names: Vec<String>,
+    /// By label.
+    classes: Vec<IntCounter>,
     confidence: Histogram,
     batches: Batches,
     queue_depth: IntGauge,
     drift: Drift,
     records_dropped: IntCounter,
+    breaker: IntGauge,
 }
 
 /// What the engine counts.
 #[derive(Debug, Clone)]
 pub struct Batches {
     size: Histogram,
-    released: IntCounterVec,
+    full: IntCounter,
+    drained: IntCounter,
+    delay: IntCounter,
 }
 
 impl Batches {
     pub fn observe(&self, batch: Batch) {
         self.size.observe(batch.images as f64);
-        let reason = match batch.released {
-            Released::Full => "full",
-            Released::Idle => "idle",
-        };
-        self.released.with_label_values(&[reason]).inc();
+        match batch.released {
+            Released::Full => &self.full,
+            Released::Drained => &self.drained,
+            Released::Delay => &self.delay,
+        }
+        .inc();
     }
 }
 
@@ -89,19 +96,35 @@ impl Metrics {
         let released = Opts::new("inference_batch_released_total", "Batches by why they started");
         let active = Opts::new("http_server_active_requests", "Requests being answered");
         let queue_depth = Opts::new("inference_queue_depth", "Images waiting for the model");
+        let breaker = Opts::new(
+            "inference_breaker_open",
+            "1 while requests are refused because the model fails",
+        );
         let by_request = ["http_request_method", "http_route", "http_response_status_code"];
+        // What every prediction counts is looked up here, once, and so starts at zero: a rate over a
+        // counter that appears with its first event misses that event.
+        let stages = register(&registry, histograms(stages, &SECONDS, &["stage"]));
+        let outcomes = register(&registry, IntCounterVec::new(outcomes, &["outcome"]));
+        let rejected = register(&registry, IntCounterVec::new(rejected, &["reason"]));
+        for code in REJECTIONS {
+            rejected.with_label_values(&[code.as_str()]);
+        }
+        let classes = register(&registry, IntCounterVec::new(classes, &["class"]));
+        let released = register(&registry, IntCounterVec::new(released, &["reason"]));
         let metrics = Self {
             requests: register(&registry, histograms(requests, &SECONDS, &by_request)),
             active: register(&registry, IntGauge::with_opts(active)),
-            stages: register(&registry, histograms(stages, &SECONDS, &["stage"])),
-            outcomes: register(&registry, IntCounterVec::new(outcomes, &["outcome"])),
-            rejected: register(&registry, IntCounterVec::new(rejected, &["reason"])),
-            classes: register(&registry, IntCounterVec::new(classes, &["class"])),
-            class_names: task.classes.clone(),
+            stages: Timings::STAGES.map(|stage| stages.with_label_values(&[stage])).into(),
+            ok: outcomes.with_label_values(&["ok"]),
+            outcomes,
+            rejected,
+            classes: task.classes.iter().map(|class| classes.with_label_values(&[class])).collect(),
             confidence: register(&registry, histogram(confidence, &SHARES)),
             batches: Batches {
                 size: register(&registry, histogram(size, &IMAGES)),
-                released: register(&registry, IntCounterVec::new(released, &["reason"])),
+                full: released.with_label_values(&["full"]),
+                drained: released.with_label_values(&["drained"]),
+                delay: released.with_label_values(&["delay"]),
             },
             queue_depth: register(&registry, IntGauge::with_opts(queue_depth)),
             records_dropped: register(&registry, IntCounter::with_opts(records_dropped)),
@@ -111,6 +134,7 @@ impl Metrics {
                 register(&registry, GaugeVec::new(drift, &["signal", "statistic"])),
                 register(&registry, IntGauge::with_opts(window)),
             ),
+            breaker: register(&registry, IntGauge::with_opts(breaker)),
             registry,
         };
         register(&metrics.registry, build_info(identity)).set(1);
@@ -120,19 +144,7 @@ impl Metrics {
             .registry
             .register(Box::new(ProcessCollector::for_self()))
             .expect("names are its own");
-        metrics.start_at_zero();
         metrics
-    }
-
-    /// A rate over a counter that appears with its first event misses that event.
-    fn start_at_zero(&self) {
-        for class in &self.class_names {
-            self.classes.with_label_values(&[class]);
-        }
-        for code in REJECTIONS {
-            self.rejected.with_label_values(&[code.as_str()]);
-        }
-        self.outcomes.with_label_values(&["ok"]);
     }
 
     /// Counts a request as being answered until the guard is dropped, however that happens.
@@ -157,27 +169,33 @@ impl Metrics {
         if !exchange.route.is_some_and(Route::predicts) {
             return;
         }
-        let outcome = exchange.refused.map_or("ok", Code::as_str);
-        self.outcomes.with_label_values(&[outcome]).inc();
-        if exchange.refused.is_some_and(|code| REJECTIONS.contains(&code)) {
-            self.rejected.with_label_values(&[outcome]).inc();
+        match exchange.refused {
+            None => self.ok.inc(),
+            Some(code) => {
+                self.outcomes.with_label_values(&[code.as_str()]).inc();
+                if REJECTIONS.contains(&code) {
+                    self.rejected.with_label_values(&[code.as_str()]).inc();
+                }
+            }
         }
         if let Some(answer) = exchange.answer {
             self.drift.observe(answer);
-            for (stage, time) in answer.timings.stages() {
-                self.stages.with_label_values(&[stage]).observe(time.as_secs_f64());
+            for (stage, time) in self.stages.iter().zip(answer.timings.stages()) {
+                stage.observe(time.as_secs_f64());
             }
             for prediction in &answer.predictions {
-                let class = self.class_names.get(prediction.label).map_or("", String::as_str);
-                self.classes.with_label_values(&[class]).inc();
+                if let Some(class) = self.classes.get(prediction.label) {
+                    class.inc();
+                }
                 self.confidence.observe(prediction.confidence.into());
             }
         }
     }
 
     /// Everything in the text format of Prometheus.
-    pub fn page(&self, waiting: usize) -> Response {
-        self.queue_depth.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+    pub fn page(&self, engine: &Engine) -> Response {
+        self.queue_depth.set(i64::try_from(engine.waiting()).unwrap_or(i64::MAX));
+        self.breaker.set(engine.is_broken().into());
         self.drift.gauge();
         let mut text = Vec::new();
         let encoder = TextEncoder::new();

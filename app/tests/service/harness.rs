@@ -115,7 +115,7 @@ fn service_of(
     // reads the log may find that nobody writes it. Whoever comes second finds one installed.
     drop(tracing::subscriber::set_global_default(tracing_subscriber::registry()));
     let dropped = IntCounter::new("log_lines_dropped_total", "none here").unwrap();
-    Arc::new(Service::start(&config(args), manifest, classify, dropped).unwrap())
+    Arc::new(Service::start(&config(args), manifest, [classify], dropped).unwrap())
 }
 
 /// A warm service in process.

@@ -120,7 +120,7 @@ async fn the_model_and_its_versions_can_be_asked_for() {
         (&json!("1.2.3"), &model["digest"])
     );
     let ready = body(client.get("/readyz?verbose").send().await).await;
-    assert_eq!(ready["checks"].as_array().unwrap().len(), 3);
+    assert_eq!(ready["checks"].as_array().unwrap().len(), 4);
 }
 
 #[tokio::test]

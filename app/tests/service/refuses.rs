@@ -165,6 +165,21 @@ async fn a_panic_fails_its_own_request_and_no_other() {
 }
 
 #[tokio::test]
+async fn a_model_that_keeps_failing_is_left_alone_for_as_long_as_its_callers_are_told_to_wait() {
+    let failing = |_: &[Image]| Err("on purpose".to_owned());
+    let service = service(&["--breaker-failures", "3"], failing);
+    let client = TestClient::new(app::api::router(service));
+    for _ in 0..3 {
+        assert_eq!(body(predict(&client).await).await["code"], "internal");
+    }
+    let refused = predict(&client).await;
+    refused.assert_header("retry-after", "5");
+    assert_eq!(body(refused).await["code"], "unavailable");
+    let metrics = client.get("/metrics").send().await.0.into_body().into_string().await.unwrap();
+    assert!(metrics.contains("inference_breaker_open 1"), "{metrics}");
+}
+
+#[tokio::test]
 async fn a_panic_in_an_operation_is_a_problem_like_any_other() {
     let service = service(&[], classify);
     let broken = poem::endpoint::make_sync(|_| -> Response { panic!("on purpose") });

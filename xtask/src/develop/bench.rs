@@ -1,5 +1,10 @@
 //! `bench`: figures for `docs/performance.md`. Never part of a test.
 
+mod rows;
+mod serve;
+mod subject;
+mod wrk;
+
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -32,12 +37,14 @@ pub(crate) enum Command {
         #[command(flatten)]
         source: dataset::Source,
     },
+    Serve(serve::Args),
 }
 
 impl Command {
     pub(crate) fn run(self, repo: &Repo) -> anyhow::Result<()> {
         match self {
             Self::Forward { model } => forward(repo, model),
+            Self::Serve(args) => args.run(repo),
             Self::Train { recipe, seeds, source } => train(repo, &recipe, seeds, &source),
         }
     }

@@ -21,6 +21,13 @@ pub(crate) fn build(repo: &Repo, package: &str, binary: &str) -> anyhow::Result<
     Ok(release_folder()?.join(binary))
 }
 
+/// Builds one of a package's examples in the release profile and says where it is.
+pub(crate) fn example(repo: &Repo, package: &str, example: &str) -> anyhow::Result<PathBuf> {
+    let build = ["build", "--quiet", "--release", "--locked", "--package", package, "--example"];
+    cargo(repo).args(build).arg(example).run()?;
+    Ok(release_folder()?.join("examples").join(example))
+}
+
 /// `target/release`, wherever the target folder is: we were started from its `debug`.
 pub(crate) fn release_folder() -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("asking for the path of xtask")?;
