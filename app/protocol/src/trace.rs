@@ -14,7 +14,7 @@ impl TraceId {
         let mut fields = header.trim().split('-');
         let mut field = |length: usize| {
             let field = fields.next()?;
-            let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+            let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
             (field.len() == length && field.bytes().all(is_hex)).then_some(field)
         };
         let version = field(2)?;

@@ -131,7 +131,7 @@ impl Args {
 
 fn peers_python(repo: &Repo, install: bool) -> anyhow::Result<PathBuf> {
     Requirement::PythonTorch.provide(repo, install)?;
-    let python = Requirement::python();
+    let python = Requirement::torch_python();
     let requirements = repo.path("tests/peers/requirements.txt");
     let pip = || Cmd::new(&python, repo.root()).args(["-m", "pip", "--disable-pip-version-check"]);
     if install {
