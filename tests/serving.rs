@@ -69,10 +69,14 @@ fn every_answer_names_the_model_and_the_request() {
 }
 
 fn smoke(url: &str, expect: &Artifact, deadline: &str) -> Ended {
+    smoke_with(url, expect, deadline, &[])
+}
+
+fn smoke_with(url: &str, expect: &Artifact, deadline: &str, variables: &[(&str, &str)]) -> Ended {
     let mut smoke = command(repo::release_binary("mnist-api"), &repo::root());
     smoke.args(["smoke", url, "--deadline", deadline, "--expect-model-digest"]);
     smoke.arg(expect.manifest().model_digest.to_string());
-    run(smoke.arg("--probes").arg(data::probes().1))
+    run(smoke.envs(variables.iter().copied()).arg("--probes").arg(data::probes().1))
 }
 
 #[test]
@@ -89,6 +93,27 @@ fn smoke_passes_a_good_model_and_refuses_a_stale_one() {
     let released = Artifact::open(&train(&other.path().join("other"), &args)).unwrap();
     let stale = smoke(&server.url(""), &released, "5s");
     assert_eq!(stale.code, Some(42), "{}", stale.stderr);
+}
+
+#[test]
+fn once_keys_are_on_smoke_and_callers_need_one_and_the_start_says_what_is_off() {
+    let (artifact, folder) = (quick(), tempfile::tempdir().unwrap());
+    let mut make = command(repo::release_binary("mnist-api"), &repo::root());
+    let made = run(make.args(["key", "smoke", "--scopes", "predict"])).success().stdout;
+    let (key, line) = made.trim_end().split_once('\n').unwrap();
+    let [keys, own] = [("keys", line), ("key", key)].map(|(name, text)| {
+        let path = folder.path().join(name);
+        fs_err::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    });
+    let server = Server::start(artifact.path(), &["--api-keys-file", &keys]);
+    let off = "\"on\":\"API keys\",\"off\":\"tokens, rate limit, TLS, CORS, admin port\"";
+    assert!(server.log().contains(off), "{}", server.log());
+    assert_eq!(server.get("/v1/model").unwrap().status, 401);
+    let refused = smoke(&server.url(""), &artifact, "2s");
+    assert_eq!(refused.code, Some(42), "{}", refused.stderr);
+    let passed = smoke_with(&server.url(""), &artifact, "30s", &[("SMOKE_API_KEY_FILE", &own)]);
+    assert_eq!(passed.code, Some(0), "{}", passed.stderr);
 }
 
 #[test]

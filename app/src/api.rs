@@ -146,6 +146,16 @@ fn ready(service: &Service) -> Result<(), Refusal> {
 
 /// Every address of the service, each request in its envelope.
 pub fn router(service: Arc<Service>) -> impl Endpoint<Output = Response> {
+    router_of(service, |_| true)
+}
+
+/// What is for those who run the service, where that has a port of its own.
+pub fn admin_router(service: Arc<Service>) -> impl Endpoint<Output = Response> {
+    router_of(service, Route::is_administrative).open_to_all()
+}
+
+/// Those addresses that are wanted.
+pub fn router_of(service: Arc<Service>, wanted: fn(Route) -> bool) -> Envelope<poem::Route> {
     let document = document::service(&service.identity.manifest.title());
     let docs = document::page(&document);
     let spec = document.spec();
@@ -159,6 +169,7 @@ pub fn router(service: Arc<Service>) -> impl Endpoint<Output = Response> {
     };
     let router = Route::ALL
         .into_iter()
+        .filter(|route| wanted(*route))
         .fold(poem::Route::new(), |router, route| router.at(route.pattern(), endpoint(route)));
     Envelope::around(router, service)
 }

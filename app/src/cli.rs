@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use contract::causes;
 
 use crate::config::{Config, Options};
-use crate::{api, healthcheck, serve, smoke};
+use crate::{api, healthcheck, key, serve, smoke};
 
 /// Classifies pictures over HTTP
 #[derive(Debug, Parser)]
@@ -27,6 +27,8 @@ enum Command {
     Smoke(smoke::Args),
     /// Ask the service on this machine whether it is ready
     Healthcheck(healthcheck::Args),
+    /// Make an API key: prints the key, this once, then its line for `serve --api-keys-file`
+    Key(key::Args),
     /// Print the OpenAPI document
     Openapi,
 }
@@ -73,6 +75,7 @@ pub fn run() -> Exit {
         },
         Command::Smoke(args) => smoke::run(&args),
         Command::Healthcheck(args) => ended(healthcheck::run(&args)),
+        Command::Key(args) => ended(key::run(&args)),
         Command::Openapi => ended(print(&api::document::committed())),
     }
 }

@@ -1,14 +1,25 @@
 //! [`Config`]: everything about a running service that is decided outside of it. Read once, from flags
-//! and environment, checked as a whole before anything is opened.
+//! and environment, checked as a whole before any port is opened.
+//!
+//! [`values`] says what texts mean, [`switches`] what is off unless it is set.
 
-use std::fmt;
+mod mistakes;
+pub mod switches;
+mod values;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use model::classifier::MAX_THREADS;
 use tracing_subscriber::filter::Targets;
 
+pub use self::mistakes::Mistakes;
+use self::switches::Switches;
+pub use self::values::cores;
+use self::values::{
+    MOST_WORKERS, artifact_folder, count, header_text, levels, share, size, threads,
+};
+pub(crate) use self::values::{address, duration};
 use crate::engine;
 use crate::telemetry::records;
 
@@ -75,6 +86,8 @@ pub struct Options {
     /// Git revision this build was made from
     #[arg(long, env = "APP_REVISION", default_value = "unknown", value_name = "COMMIT")]
     revision: String,
+    #[command(flatten)]
+    switches: switches::Options,
 }
 
 #[derive(Debug, Clone)]
@@ -94,28 +107,16 @@ pub struct Config {
     pub log: Targets,
     pub app_version: String,
     pub revision: String,
-}
-
-/// Every mistake, one per line.
-#[derive(Debug)]
-pub struct Mistakes(Vec<String>);
-
-impl fmt::Display for Mistakes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the configuration cannot be used")?;
-        self.0.iter().try_for_each(|mistake| write!(f, "\n  {mistake}"))?;
-        f.write_str("\n\nhint: `mnist-api serve --help` lists every flag with its variable")
-    }
+    pub switches: Switches,
 }
 
 impl TryFrom<Options> for Config {
     type Error = Mistakes;
 
     fn try_from(options: Options) -> Result<Self, Mistakes> {
-        let mut found = Mistakes(Vec::new());
-        let config = read(&options, &mut found);
-        match config {
-            Some(config) if found.0.is_empty() => Ok(config),
+        let mut found = Mistakes::default();
+        match read(&options, &mut found) {
+            Some(config) if found.is_empty() => Ok(config),
             _ => Err(found),
         }
     }
@@ -151,18 +152,19 @@ fn read(options: &Options, found: &mut Mistakes) -> Option<Config> {
     let log = found.check("log", &options.log, levels);
     let app_version = found.check("app-version", &options.app_version, header_text);
     let revision = found.check("revision", &options.revision, header_text);
+    let switches = switches::read(&options.switches, found);
     if let (Some(depth), Some(max_batch)) = (depth, max_batch)
         && depth < max_batch
     {
-        found.0.push(format!(
+        found.add(format!(
             "--queue-depth: {depth} images cannot hold a batch of --max-batch {max_batch}"
         ));
     }
     if request_timeout.is_some_and(|timeout| timeout.is_zero()) {
-        found.0.push("--request-timeout: no request is answered in no time".to_owned());
+        found.add("--request-timeout: no request is answered in no time".to_owned());
     }
     if delay > Some(Duration::ZERO) && delay >= request_timeout {
-        found.0.push("--batch-delay: no request has that much time".to_owned());
+        found.add("--batch-delay: no request has that much time".to_owned());
     }
     Some(Config {
         model_dir: model_dir?,
@@ -185,209 +187,9 @@ fn read(options: &Options, found: &mut Mistakes) -> Option<Config> {
         log: log?,
         app_version: app_version?,
         revision: revision?,
+        switches: switches?,
     })
 }
 
-impl Mistakes {
-    fn check<T>(
-        &mut self,
-        flag: &str,
-        text: &str,
-        parse: fn(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        match parse(text) {
-            Ok(value) => Some(value),
-            Err(mistake) => {
-                let variable = match flag {
-                    "revision" => "APP_REVISION".to_owned(),
-                    flag => flag.to_uppercase().replace('-', "_"),
-                };
-                self.0.push(format!("--{flag} ({variable}): {mistake}"));
-                None
-            }
-        }
-    }
-}
-
-fn artifact_folder(text: &str) -> Result<PathBuf, String> {
-    match text {
-        "" => Err("missing; `cargo xtask train` prints the folder of an artifact".to_owned()),
-        path if PathBuf::from(path).is_dir() => Ok(path.into()),
-        path => Err(format!("`{path}` is not a folder")),
-    }
-}
-
-pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_error| format!("`{text}` is not like 127.0.0.1:8000 or [::]:8000"))
-}
-
-fn count(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(count @ 1..=1_000_000) => Ok(count),
-        _ => Err(format!("`{text}` is not a whole number from 1 to 1000000")),
-    }
-}
-
-/// More must be asked for: each costs memory, and their callers come through no more threads.
-const MOST_WORKERS: usize = 8;
-
-/// Cores that this process may use: its affinity and the quotas of its cgroups (v1 and v2) are respected.
-pub fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-fn threads(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(count @ 1..=MAX_THREADS) => Ok(count),
-        _ => Err(format!("`{text}` is not a whole number from 1 to {MAX_THREADS}")),
-    }
-}
-
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is not a time such as 500ms, 5s or 2m");
-    let (number, unit) = split(text);
-    let number: u32 = number.parse().map_err(|_error| wrong())?;
-    match unit {
-        "ms" => Ok(Duration::from_millis(number.into())),
-        "s" => Ok(Duration::from_secs(number.into())),
-        "m" => Ok(Duration::from_secs(u64::from(number) * 60)),
-        "" if number == 0 => Ok(Duration::ZERO),
-        _ => Err(wrong()),
-    }
-}
-
-fn size(text: &str) -> Result<usize, String> {
-    let wrong = || format!("`{text}` is not a size such as 65536, 512KiB or 4MiB, up to 256MiB");
-    let (number, unit) = split(text);
-    let number: usize = number.parse().map_err(|_error| wrong())?;
-    let unit = match unit {
-        "" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        _ => return Err(wrong()),
-    };
-    match number.checked_mul(unit) {
-        Some(bytes) if (1..=256 << 20).contains(&bytes) => Ok(bytes),
-        _ => Err(wrong()),
-    }
-}
-
-fn share(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
-        _ => Err(format!("`{text}` is not a share from 0 to 1, such as 0.01")),
-    }
-}
-
-fn split(text: &str) -> (&str, &str) {
-    text.split_at(text.find(|c: char| !c.is_numeric()).unwrap_or(text.len()))
-}
-
-fn levels(text: &str) -> Result<Targets, String> {
-    text.parse().map_err(|_error| format!("`{text}` is not like `info` or `info,access=warn`"))
-}
-
-/// It travels in a header of every answer.
-fn header_text(text: &str) -> Result<String, String> {
-    if !text.is_empty() && text.len() <= 128 && text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        Ok(text.to_owned())
-    } else {
-        Err(format!("`{}` is not 1 to 128 visible ASCII characters", text.escape_debug()))
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-
-    #[derive(Parser)]
-    struct Program {
-        #[command(flatten)]
-        options: Options,
-    }
-
-    fn config(args: &[&str]) -> Result<Config, Mistakes> {
-        let args = ["serve"].iter().chain(args);
-        Config::try_from(Program::try_parse_from(args).unwrap().options)
-    }
-
-    #[test]
-    fn only_the_folder_of_the_model_must_be_given() {
-        let config = config(&["--model-dir", "."]).unwrap();
-        assert_eq!(config.listen, "127.0.0.1:8000".parse().unwrap());
-        assert_eq!(config.drain_pause, Duration::from_secs(5));
-        assert_eq!(config.body_limit, 4 << 20);
-    }
-
-    #[test]
-    fn by_default_every_core_that_may_be_used_is_used_once() {
-        let workers = |args: &[&str]| {
-            config(&[&["--model-dir", "."], args].concat()).map(|config| config.workers).unwrap()
-        };
-        assert_eq!(workers(&[]), cores().min(MOST_WORKERS));
-        assert_eq!(workers(&["--threads", "1024"]), 1);
-        assert_eq!(workers(&["--workers", "3", "--threads", "1024"]), 3);
-    }
-
-    #[test]
-    fn all_mistakes_are_told_together_with_their_variables() {
-        let told = config(&[
-            "--listen",
-            "localhost",
-            "--queue-depth",
-            "0",
-            "--threads",
-            "100000",
-            "--drain-pause",
-            "5 s",
-            "--body-limit",
-            "1TiB",
-            "--app-version",
-            "a b",
-            "--log",
-            "info,=loud",
-        ])
-        .unwrap_err()
-        .to_string();
-        for part in [
-            "--model-dir (MODEL_DIR): missing",
-            "--listen (LISTEN): `localhost`",
-            "--queue-depth (QUEUE_DEPTH): `0`",
-            "--threads (THREADS): `100000`",
-            "--drain-pause (DRAIN_PAUSE): `5 s`",
-            "--body-limit (BODY_LIMIT): `1TiB`",
-            "--app-version (APP_VERSION): `a b`",
-            "--log (LOG): `info,=loud`",
-            "hint: ",
-        ] {
-            assert!(told.contains(part), "`{part}` missing in:\n{told}");
-        }
-    }
-
-    #[test]
-    fn values_that_contradict_each_other_are_a_mistake() {
-        let check = |args: &[&str], part: &str| {
-            let told = config(&[&["--model-dir", "."], args].concat()).unwrap_err().to_string();
-            assert!(told.contains(part), "{told}");
-        };
-        check(&["--queue-depth", "8", "--max-batch", "9"], "cannot hold a batch");
-        check(&["--request-timeout", "0s"], "no time");
-        check(&["--request-timeout", "1s", "--batch-delay", "1s"], "that much time");
-    }
-
-    #[test]
-    fn times_and_sizes_read_as_people_write_them() {
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("2m"), Ok(Duration::from_mins(2)));
-        assert_eq!(duration("0"), Ok(Duration::ZERO));
-        assert_eq!(size("512KiB"), Ok(512 << 10));
-        for wrong in ["", "s", "5", "-1s", "5h", "٥s", "99999999999s"] {
-            assert!(duration(wrong).is_err(), "{wrong}");
-        }
-        for wrong in ["", "0", "MiB", "257MiB", "4MB", "18446744073709551615KiB"] {
-            assert!(size(wrong).is_err(), "{wrong}");
-        }
-    }
-}
+mod tests;

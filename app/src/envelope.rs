@@ -1,4 +1,5 @@
-//! [`Envelope`]: around every request, whatever comes of it. It gives the request its id, turns every
+//! [`Envelope`]: around every request, whatever comes of it. It gives the request its id, asks whether to
+//! let it in, turns every
 //! refusal, unknown address and panic into a problem, puts the versions on every answer, and tells log
 //! and metrics of the whole exchange once.
 //!
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use poem::error::{MethodNotAllowedError, NotFoundError};
-use poem::http::header::{ALLOW, CONNECTION, RETRY_AFTER};
+use poem::http::header::{ALLOW, CONNECTION, RETRY_AFTER, WWW_AUTHENTICATE};
 use poem::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use poem::{Endpoint, Error, Request, Response};
 use protocol::problem::{self, Code, Refusal};
@@ -20,6 +21,7 @@ use protocol::trace::TraceId;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use crate::access::{Access, Pseudonym};
 use crate::answer::Answer;
 use crate::api::refused::Thrown;
 use crate::api::routes::Route;
@@ -58,16 +60,47 @@ pub struct Exchange<'a> {
     pub elapsed: Duration,
     pub refused: Option<Code>,
     pub answer: Option<&'a Answer>,
+    /// Where it matters who asks.
+    pub client: Option<Pseudonym>,
 }
 
 pub struct Envelope<E> {
     inner: E,
     service: Arc<Service>,
+    access: Arc<Access>,
 }
 
 impl<E: Endpoint<Output = Response>> Envelope<E> {
     pub fn around(inner: E, service: Arc<Service>) -> Self {
-        Self { inner, service }
+        let access = Arc::clone(&service.access);
+        Self { inner, service, access }
+    }
+
+    /// For a port that only those reach who may.
+    #[must_use]
+    pub fn open_to_all(self) -> Self {
+        Self { access: Arc::default(), ..self }
+    }
+
+    /// What becomes of a request. Nothing is asked that is not a route: what a caller needs is known by it.
+    async fn enter(
+        &self,
+        route: Option<Route>,
+        request: Request,
+        client: &mut Option<Pseudonym>,
+    ) -> poem::Result<Response> {
+        if let (Some(cors), Some(route)) = (&self.access.cors, route)
+            && let Some(answer) = cors.preflight(route, &request)
+        {
+            return Ok(answer);
+        }
+        let (known, admitted) = self.access.admit(route, &request).await;
+        *client = known;
+        admitted.map_err(Thrown)?;
+        match route {
+            Some(_) => self.inner.call(request).await,
+            None => Err(NotFoundError.into()),
+        }
     }
 }
 
@@ -85,8 +118,11 @@ impl<E: Endpoint<Output = Response>> Endpoint for Envelope<E> {
         request.set_data(Arc::clone(&self.service));
         let unread = Unread::of(&mut request);
 
+        let origin = self.access.cors.as_ref().and_then(|cors| cors.of(&request));
+        let mut client = None;
         let active = self.service.metrics.active();
-        let outcome = AssertUnwindSafe(self.inner.call(request)).catch_unwind().await;
+        let outcome =
+            AssertUnwindSafe(self.enter(route, request, &mut client)).catch_unwind().await;
         let (mut response, refused) = match outcome {
             Ok(Ok(response)) => (response, None),
             Ok(Err(error)) => {
@@ -106,6 +142,9 @@ impl<E: Endpoint<Output = Response>> Endpoint for Envelope<E> {
 
         let answer = response.data::<Arc<Answer>>().cloned();
         self.seal(&mut response, &arrival, answer.as_deref());
+        if let Some(cors) = &self.access.cors {
+            cors.mark(response.headers_mut(), origin);
+        }
         let exchange = Exchange {
             request_id: &arrival.id,
             trace: arrival.trace.as_ref(),
@@ -115,6 +154,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Envelope<E> {
             elapsed: arrival.at.elapsed(),
             refused,
             answer: answer.as_deref(),
+            client,
         };
         self.service.metrics.observe(&exchange);
         if let Some(records) = &self.service.records {
@@ -188,8 +228,11 @@ fn problem(refusal: &Refusal, path: &str, request_id: &str, route: Option<Route>
     let status = StatusCode::from_u16(refusal.code.status()).expect("codes have statuses of HTTP");
     let mut response =
         Response::builder().status(status).content_type(problem::CONTENT_TYPE).body(body);
-    if let Some(seconds) = refusal.code.retry_after() {
+    if let Some(seconds) = refusal.retry_after() {
         response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    if refusal.code == Code::Unauthenticated {
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     if let (Code::MethodNotAllowed, Some(route)) = (refusal.code, route) {
         response.headers_mut().insert(ALLOW, HeaderValue::from_static(route.methods()));

@@ -4,8 +4,9 @@
 //! it. Of `model` it imports the classifier only, and the engine not even that.
 //!
 //! [`serve`] is the story; [`api`] the interface, each request in its [`envelope`]; [`engine`] the
-//! thread that computes; [`telemetry`] what is told of it all. [`smoke`] is the other side of the wire.
+//! thread that computes; [`access`] decides who may call; [`telemetry`] what is told of it all. [`smoke`] is the other side of the wire.
 
+pub mod access;
 pub mod answer;
 pub mod api;
 pub mod cli;
@@ -15,7 +16,9 @@ pub mod engine;
 pub mod envelope;
 pub mod healthcheck;
 pub mod identity;
+pub mod key;
 pub mod lifecycle;
+pub mod reload;
 pub mod serve;
 pub mod service;
 pub mod smoke;

@@ -7,9 +7,12 @@ use anyhow::Context;
 use contract::image::Image;
 use model::classifier::{Classifier, set_threads};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::api::routes::Route;
 use crate::config::{Config, cores};
+use crate::connections::tls::Tls;
 use crate::lifecycle::Signals;
 use crate::service::Service;
 use crate::telemetry::logs::{Log, milliseconds};
@@ -17,6 +20,9 @@ use crate::{api, connections};
 
 /// Each costs memory, and few keep many cores busy with computations.
 const MOST_WORKERS: usize = 8;
+
+/// A kubelet and a few that scrape.
+const ADMIN_CONNECTIONS: usize = 64;
 
 pub fn run(config: &Config) -> anyhow::Result<()> {
     let log = Log::install(config.log.clone())?;
@@ -54,11 +60,12 @@ async fn serve(config: &Config, log: &Log) -> anyhow::Result<()> {
     });
     let service = Arc::new(Service::start(config, manifest, classifiers, log.dropped())?);
     service.warm_up().await?;
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .with_context(|| format!("{} cannot be listened on", config.listen))?;
+    let ports = Ports::bind(config).await?;
+    let _followers = config.switches.follow();
+    let [on, off] = config.switches.told();
+    tracing::info!(on, off, "access");
     tracing::info!(
-        listen = %listener.local_addr()?,
+        listen = %ports.public.local_addr()?,
         model_version = service.identity.model_version(),
         data = service.identity.manifest.data.name,
         app_version = config.app_version,
@@ -68,7 +75,31 @@ async fn serve(config: &Config, log: &Log) -> anyhow::Result<()> {
         ms = milliseconds(started.elapsed()),
         "ready"
     );
-    until_ended(listener, service, Drain::of(config), &mut signals).await
+    until_ended(ports, service, Drain::of(config), &mut signals).await
+}
+
+/// Where a service listens.
+#[derive(Debug)]
+pub struct Ports {
+    pub public: TcpListener,
+    pub tls: Option<Tls>,
+    /// Where what is for those who run it has a port of its own.
+    pub admin: Option<TcpListener>,
+}
+
+impl Ports {
+    pub async fn bind(config: &Config) -> anyhow::Result<Self> {
+        let bind = async |address| {
+            let bound = TcpListener::bind(address).await;
+            bound.with_context(|| format!("{address} cannot be listened on"))
+        };
+        let public = bind(config.listen).await?;
+        let admin = match config.switches.admin_listen {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
+        Ok(Self { public, tls: config.switches.tls.clone(), admin })
+    }
 }
 
 /// How a service ends.
@@ -89,16 +120,29 @@ impl Drain {
 /// Serves until a signal, then: unready at once, accepting for the pause, finishing what was accepted
 /// within the limit. A second signal cuts short whatever is going on.
 pub async fn until_ended(
-    listener: TcpListener,
+    ports: Ports,
     service: Arc<Service>,
     drain: Drain,
     signals: &mut Signals,
 ) -> anyhow::Result<()> {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let endpoint = Arc::new(api::router(Arc::clone(&service)));
+    let Ports { public, tls, admin } = ports;
+    // Ends with this function: until then it tells whoever asks how the service ends.
+    let mut administration = JoinSet::new();
+    let is_public: fn(Route) -> bool = match admin {
+        None => |_| true,
+        Some(listener) => {
+            let endpoint = Arc::new(api::admin_router(Arc::clone(&service)));
+            let never = std::future::pending();
+            let serving = connections::serve(listener, None, endpoint, ADMIN_CONNECTIONS, never);
+            administration.spawn(serving);
+            |route: Route| !route.is_administrative()
+        }
+    };
+    let endpoint = Arc::new(api::router_of(Arc::clone(&service), is_public));
     let stopped = async { drop(stopped.await) };
-    let mut serving =
-        tokio::spawn(connections::serve(listener, endpoint, drain.max_connections, stopped));
+    let serving = connections::serve(public, tls, endpoint, drain.max_connections, stopped);
+    let mut serving = tokio::spawn(serving);
 
     let signal = tokio::select! {
         signal = signals.next() => signal,

@@ -15,6 +15,7 @@ use prometheus::IntCounter;
 use protocol::problem::{Code, Refusal};
 use tokio::time::Instant;
 
+use crate::access::Access;
 use crate::answer::{Answer, Timings};
 use crate::api::intake::{Input, Intake};
 use crate::config::Config;
@@ -34,6 +35,7 @@ pub struct Service {
     pub readiness: Readiness,
     pub metrics: Metrics,
     pub records: Option<Records>,
+    pub access: Arc<Access>,
 }
 
 impl Service {
@@ -62,7 +64,9 @@ impl Service {
         let records = config.records.as_ref();
         let records = records.map(|options| Records::open(options, metrics.records_dropped()));
         let records = records.transpose()?;
-        Ok(Self { identity, engine, intake, readiness: Readiness::default(), metrics, records })
+        let access = Arc::clone(&config.switches.access);
+        let readiness = Readiness::default();
+        Ok(Self { identity, engine, intake, readiness, metrics, records, access })
     }
 
     /// Computes once what the first requests would otherwise wait for. Ready from then on.

@@ -40,6 +40,9 @@ pub struct Args {
     /// Digest of the model that must answer
     #[arg(long, value_name = "DIGEST")]
     expect_model_digest: Option<Digest>,
+    /// File with the API key of whoever asks, where callers need one
+    #[arg(long, env = "SMOKE_API_KEY_FILE", value_name = "FILE")]
+    api_key_file: Option<PathBuf>,
     /// When to stop hoping
     #[arg(long, default_value = "120s", value_name = "TIME", value_parser = duration)]
     deadline: Duration,
@@ -52,18 +55,14 @@ pub struct Args {
 const PAUSE: Duration = Duration::from_millis(250);
 
 pub fn run(args: &Args) -> Exit {
-    let read = fs_err::read(&args.probes).map_err(anyhow::Error::from);
-    let probes = read.and_then(|json| {
-        Probes::from_json(&json).with_context(|| format!("`{}`", args.probes.display()))
-    });
-    let (probes, pictures) = match probes {
-        Ok(probes) => probes,
+    let (probes, pictures, key) = match inputs(args) {
+        Ok(inputs) => inputs,
         Err(error) => {
             say(causes::sentence(error.chain()));
             return Exit::Usage;
         }
     };
-    let report = judge(args, &probes, &pictures);
+    let report = judge(args, &probes, &pictures, key.as_deref());
     let json = serde_json::to_string(&report).expect("a report has string keys");
     // The verdict is in the status, whoever reads the report.
     if let Err(error) = print(&json) {
@@ -73,8 +72,23 @@ pub fn run(args: &Args) -> Exit {
     report.verdict.exit()
 }
 
-pub fn judge(args: &Args, probes: &Probes, pictures: &[(Label, Image)]) -> Report {
-    let client = Client::new(&args.url, probes.classes.len());
+type Inputs = (Probes, Vec<(Label, Image)>, Option<String>);
+
+fn inputs(args: &Args) -> anyhow::Result<Inputs> {
+    let json = fs_err::read(&args.probes)?;
+    let (probes, pictures) =
+        Probes::from_json(&json).with_context(|| format!("`{}`", args.probes.display()))?;
+    let key = args.api_key_file.as_ref().map(fs_err::read_to_string).transpose()?;
+    Ok((probes, pictures, key.map(|key| key.trim().to_owned())))
+}
+
+pub fn judge(
+    args: &Args,
+    probes: &Probes,
+    pictures: &[(Label, Image)],
+    key: Option<&str>,
+) -> Report {
+    let client = Client::new(&args.url, probes.classes.len(), key);
     let started = Instant::now();
     let enough = args.consecutive.max(pictures.len());
     let mut recent = Recent::new(args.consecutive);

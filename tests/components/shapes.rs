@@ -2,6 +2,18 @@
 
 /// Component, kind, place, and what must be there, as YAML.
 pub(crate) const SHAPES: &[(&str, &str, &str, &str)] = &[
+    ("access", "Deployment", FIRST_MOUNT, "/run/secrets/api-keys"),
+    ("access", "Deployment", "/spec/template/spec/volumes/0/secret/secretName", "api-keys"),
+    (
+        "access",
+        "Deployment",
+        "/spec/template/spec/containers/0/readinessProbe/httpGet/port",
+        "admin",
+    ),
+    ("access", "Deployment", "/spec/template/spec/containers/0/ports/0/containerPort", "9000"),
+    ("access", "Job", "/spec/template/spec/volumes/0/secret/secretName", "smoke-key"),
+    ("access", "Job", FIRST_MOUNT, "/run/secrets/smoke-key"),
+    ("access", "NetworkPolicy", "/spec/ingress/0/ports/0/port", "9000"),
     ("ingress-tls", "Service", "/spec/type", "ClusterIP"),
     ("ingress-tls", "NetworkPolicy", "/spec/ingress/0/ports/0/port", "8089"),
     (
@@ -59,6 +71,7 @@ pub(crate) const SHAPES: &[(&str, &str, &str, &str)] = &[
     ("mesh", "HorizontalPodAutoscaler", "/spec/metrics/1/containerResource/container", "api"),
 ];
 
+const FIRST_MOUNT: &str = "/spec/template/spec/containers/0/volumeMounts/0/mountPath";
 const SIDECAR: &str = "/spec/template/metadata/labels/sidecar.istio.io~1inject";
 const NATIVE_SIDECAR: &str = "/spec/template/metadata/annotations/sidecar.istio.io~1nativeSidecar";
 const KINDS_OF_NODES: &str = "/spec/template/spec/topologySpreadConstraints/0/topologyKey";

@@ -12,6 +12,8 @@ pub enum Code {
     MalformedJson,
     MalformedRequest,
     InvalidTensor,
+    Unauthenticated,
+    Forbidden,
     NotFound,
     ModelNotFound,
     MethodNotAllowed,
@@ -23,6 +25,7 @@ pub enum Code {
     InvalidImage,
     UnreadablePicture,
     BlankPicture,
+    RateLimited,
     Overloaded,
     Internal,
     Unavailable,
@@ -30,10 +33,12 @@ pub enum Code {
 }
 
 impl Code {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 21] = [
         Self::MalformedJson,
         Self::MalformedRequest,
         Self::InvalidTensor,
+        Self::Unauthenticated,
+        Self::Forbidden,
         Self::NotFound,
         Self::ModelNotFound,
         Self::MethodNotAllowed,
@@ -45,6 +50,7 @@ impl Code {
         Self::InvalidImage,
         Self::UnreadablePicture,
         Self::BlankPicture,
+        Self::RateLimited,
         Self::Overloaded,
         Self::Internal,
         Self::Unavailable,
@@ -57,6 +63,8 @@ impl Code {
             Self::MalformedJson => "malformed_json",
             Self::MalformedRequest => "malformed_request",
             Self::InvalidTensor => "invalid_tensor",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden => "forbidden",
             Self::NotFound => "not_found",
             Self::ModelNotFound => "model_not_found",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -68,6 +76,7 @@ impl Code {
             Self::InvalidImage => "invalid_image",
             Self::UnreadablePicture => "unreadable_picture",
             Self::BlankPicture => "blank_picture",
+            Self::RateLimited => "rate_limited",
             Self::Overloaded => "overloaded",
             Self::Internal => "internal",
             Self::Unavailable => "unavailable",
@@ -78,13 +87,15 @@ impl Code {
     pub fn status(self) -> u16 {
         match self {
             Self::MalformedJson | Self::MalformedRequest | Self::InvalidTensor => 400,
+            Self::Unauthenticated => 401,
+            Self::Forbidden => 403,
             Self::NotFound | Self::ModelNotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::RequestTimeout => 408,
             Self::BodyTooLarge | Self::PictureTooLarge | Self::TooManyImages => 413,
             Self::UnsupportedMediaType => 415,
             Self::InvalidImage | Self::UnreadablePicture | Self::BlankPicture => 422,
-            Self::Overloaded => 429,
+            Self::RateLimited | Self::Overloaded => 429,
             Self::Internal => 500,
             Self::Unavailable => 503,
             Self::DeadlineExceeded => 504,
@@ -97,6 +108,8 @@ impl Code {
             Self::MalformedJson => "The body is not JSON",
             Self::MalformedRequest => "The request cannot be read",
             Self::InvalidTensor => "The request does not describe the tensors of this model",
+            Self::Unauthenticated => "The request has no key or token that is known",
+            Self::Forbidden => "The key or token does not allow this",
             Self::NotFound => "There is nothing at this address",
             Self::ModelNotFound => "No model of this name and version is served here",
             Self::MethodNotAllowed => "This address does not answer that method",
@@ -108,6 +121,7 @@ impl Code {
             Self::InvalidImage => "The JSON does not describe an image of this model",
             Self::UnreadablePicture => "The picture is not a readable PNG or JPEG",
             Self::BlankPicture => "The picture shows nothing",
+            Self::RateLimited => "This client asks for more than its share",
             Self::Overloaded => "More requests are waiting than the service takes",
             Self::Internal => "The service failed",
             Self::Unavailable => "The service takes no requests right now",
@@ -118,7 +132,7 @@ impl Code {
     /// Seconds after which the same request may succeed; where none are given, it will not.
     pub fn retry_after(self) -> Option<u32> {
         match self {
-            Self::Overloaded => Some(1),
+            Self::RateLimited | Self::Overloaded => Some(1),
             Self::Unavailable => Some(5),
             _ => None,
         }
@@ -133,6 +147,8 @@ pub struct Refusal {
     pub detail: String,
     /// The mistakes by their place in a JSON body; empty for anything else.
     pub errors: Vec<Mistake>,
+    /// Where it is known better than by the code alone, in seconds.
+    after: Option<u32>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -144,13 +160,24 @@ pub struct Mistake {
 
 impl Refusal {
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new() }
+        Self { code, detail: detail.into(), errors: Vec::new(), after: None }
     }
 
     pub fn at(code: Code, pointer: String, detail: String) -> Self {
         let whole =
             if pointer.is_empty() { detail.clone() } else { format!("{pointer}: {detail}") };
-        Self { code, detail: whole, errors: vec![Mistake { pointer, detail }] }
+        Self { code, detail: whole, errors: vec![Mistake { pointer, detail }], after: None }
+    }
+
+    /// The same refusal, worth a retry after so many seconds.
+    #[must_use]
+    pub fn after(self, seconds: u32) -> Self {
+        Self { after: Some(seconds), ..self }
+    }
+
+    /// Seconds after which the same request may succeed.
+    pub fn retry_after(&self) -> Option<u32> {
+        self.after.or_else(|| self.code.retry_after())
     }
 
     /// The same refusal, said of the value at `pointer`, unless a place is known already.

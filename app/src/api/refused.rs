@@ -27,7 +27,12 @@ impl ResponseError for Thrown {
 /// The codes that an operation may answer with, for the document.
 pub trait Codes: Send + Sync + 'static {
     const CODES: &'static [Code];
+    /// Whether callers may have to say who they are.
+    const ASKS: bool = true;
 }
+
+/// Beside its own codes, where callers are known or counted.
+const OF_ACCESS: [Code; 3] = [Code::Unauthenticated, Code::Forbidden, Code::RateLimited];
 
 pub struct Predicting;
 
@@ -106,6 +111,7 @@ pub struct Probing;
 
 impl Codes for Probing {
     const CODES: &'static [Code] = &[Code::Unavailable];
+    const ASKS: bool = false;
 }
 
 /// Error type of an operation that refuses with the codes of `C`.
@@ -125,7 +131,9 @@ impl<C> From<Refused<C>> for poem::Error {
 
 impl<C: Codes> ApiResponse for Refused<C> {
     fn meta() -> MetaResponses {
-        let statuses: BTreeSet<u16> = C::CODES.iter().map(|code| code.status()).collect();
+        let of_access = OF_ACCESS.iter().filter(|_| C::ASKS);
+        let codes = C::CODES.iter().chain(of_access);
+        let statuses: BTreeSet<u16> = codes.map(|code| code.status()).collect();
         let response = |status: u16| MetaResponse {
             description: BY_STATUS.get(&status).map_or("", String::as_str),
             status: Some(status),

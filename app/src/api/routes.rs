@@ -96,6 +96,12 @@ impl Route {
         matches!(self, Self::Predict | Self::PredictBatch | Self::Infer | Self::InferVersion)
     }
 
+    /// For those who run the service, on a port of its own where that is wanted. Clients of the Open Inference
+    /// Protocol ask for health where they ask for all else.
+    pub fn is_administrative(self) -> bool {
+        matches!(self, Self::Livez | Self::Readyz | Self::Metrics)
+    }
+
     /// Asked every few seconds by machines: neither logged nor worth a place in a latency histogram.
     pub fn is_polled(self) -> bool {
         let of_models = matches!(self, Self::V2ModelReady | Self::V2ModelVersionReady);

@@ -11,6 +11,7 @@ use ureq::Agent;
 use ureq::http::{HeaderMap, StatusCode};
 use ureq::tls::{RootCerts, TlsConfig};
 
+use crate::access::API_KEY;
 use crate::identity::{APP_VERSION, MODEL_DIGEST, MODEL_VERSION};
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -18,6 +19,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 pub(super) struct Client {
     url: String,
     classes: usize,
+    key: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -55,8 +57,9 @@ struct Body {
 }
 
 impl Client {
-    pub(super) fn new(url: &str, classes: usize) -> Self {
-        Self { url: format!("{}/v1/predict", url.trim_end_matches('/')), classes }
+    pub(super) fn new(url: &str, classes: usize, key: Option<&str>) -> Self {
+        let url = format!("{}/v1/predict", url.trim_end_matches('/'));
+        Self { url, classes, key: key.map(str::to_owned) }
     }
 
     pub(super) fn ask(&self, picture: &Image) -> Result<Reply, Fault> {
@@ -65,6 +68,10 @@ impl Client {
         // An agent of its own is a connection of its own.
         let body = json!({ "image": picture.pixels() }).to_string();
         let request = agent().post(&self.url).content_type("application/json");
+        let request = match &self.key {
+            Some(key) => request.header(API_KEY, key),
+            None => request,
+        };
         let mut answer = request.send(&body).map_err(way)?;
         let status = answer.status();
         let text = answer.body_mut().read_to_string();

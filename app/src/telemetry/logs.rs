@@ -84,7 +84,8 @@ impl MakeWriter<'_> for Lines {
 
 /// One line for one request; what machines poll is told at `debug` only.
 pub fn access(exchange: &Exchange<'_>, model_version: &str) {
-    let Exchange { request_id, trace, method, route, status, elapsed, refused, answer } = exchange;
+    let Exchange { request_id, trace, method, route, status, elapsed, refused, answer, client } =
+        exchange;
     let first = answer.and_then(|answer| answer.predictions.first());
     let single = first.filter(|_| answer.is_some_and(|answer| answer.predictions.len() == 1));
     macro_rules! line {
@@ -98,6 +99,7 @@ pub fn access(exchange: &Exchange<'_>, model_version: &str) {
                 status = status.as_u16(),
                 ms = milliseconds(*elapsed),
                 code = refused.map(|code| code.as_str()),
+                client = client.map(tracing::field::display),
                 images = answer.map(|answer| answer.predictions.len()),
                 label = single.map(|prediction| prediction.label),
                 confidence = single.map(|prediction| prediction.confidence),

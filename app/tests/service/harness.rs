@@ -3,21 +3,26 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use app::api;
+use app::config::switches::Switches;
 use app::config::{Config, Options};
 use app::lifecycle::Signals;
-use app::serve::{Drain, until_ended};
+use app::serve::{Drain, Ports, until_ended};
 use app::service::Service;
 use clap::Parser;
 use contract::digest::Digest;
 use contract::image::{Image, Shape};
 use contract::manifest::{Manifest, ModelVersion};
 use contract::prediction::Scores;
+use poem::endpoint::BoxEndpoint;
 use poem::test::TestClient;
-use poem::{Endpoint, Response};
+use poem::{EndpointExt, Response};
 use prometheus::IntCounter;
 use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 pub(crate) const SHAPE: Shape = Shape { height: 8, width: 8, channels: 1 };
@@ -103,34 +108,56 @@ pub(crate) fn service(
     args: &[&str],
     classify: impl FnMut(&[Image]) -> Result<Vec<Scores>, String> + Send + 'static,
 ) -> Arc<Service> {
-    service_of(manifest("weights"), args, classify)
+    service_of(manifest("weights"), &config(args), classify)
 }
 
 fn service_of(
     manifest: Manifest,
-    args: &[&str],
+    config: &Config,
     classify: impl FnMut(&[Image]) -> Result<Vec<Scores>, String> + Send + 'static,
 ) -> Arc<Service> {
     // Interest in events is remembered for the whole process: without anybody who is interested, the test that
     // reads the log may find that nobody writes it. Whoever comes second finds one installed.
     drop(tracing::subscriber::set_global_default(tracing_subscriber::registry()));
     let dropped = IntCounter::new("log_lines_dropped_total", "none here").unwrap();
-    Arc::new(Service::start(&config(args), manifest, [classify], dropped).unwrap())
+    Arc::new(Service::start(config, manifest, [classify], dropped).unwrap())
 }
 
+/// A file for as long as the folder lives.
+pub(crate) fn file(folder: &TempDir, name: &str, text: &str) -> String {
+    let path = folder.path().join(name);
+    fs_err::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// Asks until the answer is the expected one: what is reloaded takes a while.
+pub(crate) fn until<T: PartialEq + std::fmt::Debug>(expected: T, ask: impl Fn() -> T) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let found = ask();
+        if found == expected {
+            return;
+        }
+        assert!(Instant::now() < deadline, "still {found:?}, not {expected:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+pub(crate) type Client = TestClient<BoxEndpoint<'static, Response>>;
+
 /// A warm service in process.
-pub(crate) async fn client(args: &[&str]) -> TestClient<impl Endpoint<Output = Response>> {
+pub(crate) async fn client(args: &[&str]) -> Client {
     warm(service(args, classify)).await
 }
 
 /// A warm service in process, of a model of its own.
-pub(crate) async fn client_of(manifest: Manifest) -> TestClient<impl Endpoint<Output = Response>> {
-    warm(service_of(manifest, &[], classify)).await
+pub(crate) async fn client_of(manifest: Manifest) -> Client {
+    warm(service_of(manifest, &config(&[]), classify)).await
 }
 
-async fn warm(service: Arc<Service>) -> TestClient<impl Endpoint<Output = Response>> {
+async fn warm(service: Arc<Service>) -> Client {
     service.warm_up().await.unwrap();
-    TestClient::new(api::router(service))
+    TestClient::new(api::router(service).boxed())
 }
 
 pub(crate) async fn body(response: poem::test::TestResponse) -> Value {
@@ -153,25 +180,47 @@ pub(crate) fn encode(image: &Image, format: image::ImageFormat) -> Vec<u8> {
 /// A service behind a real socket, on a runtime of its own.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
+    pub(crate) admin: Option<SocketAddr>,
     signals: mpsc::Sender<&'static str>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Running {
     pub(crate) fn start(service: Arc<Service>, drain: Drain) -> Self {
+        Self::with(service, Switches::default(), drain)
+    }
+
+    /// With all that the arguments switch on.
+    pub(crate) fn of(args: &[&str]) -> Self {
+        let config = config(args);
+        let service = service_of(manifest("weights"), &config, classify);
+        let drain =
+            Drain { pause: Duration::ZERO, limit: Duration::from_secs(20), max_connections: 64 };
+        Self::with(service, config.switches, drain)
+    }
+
+    fn with(service: Arc<Service>, switches: Switches, drain: Drain) -> Self {
         let (signals, mut received) = Signals::channel();
-        let (told, address) = std::sync::mpsc::channel();
+        let (told, addresses) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Runtime::new().unwrap();
             runtime.block_on(async {
                 service.warm_up().await.unwrap();
-                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-                told.send(listener.local_addr().unwrap()).unwrap();
-                until_ended(listener, service, drain, &mut received).await.unwrap();
+                let public = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let admin = match switches.admin_listen {
+                    Some(address) => Some(TcpListener::bind(address).await.unwrap()),
+                    None => None,
+                };
+                let address = |listener: &TcpListener| listener.local_addr().unwrap();
+                told.send((address(&public), admin.as_ref().map(address))).unwrap();
+                let _followers = switches.follow();
+                let ports = Ports { public, tls: switches.tls, admin };
+                until_ended(ports, service, drain, &mut received).await.unwrap();
             });
             runtime.shutdown_background();
         });
-        Self { address: address.recv().unwrap(), signals, thread: Some(thread) }
+        let (address, admin) = addresses.recv().unwrap();
+        Self { address, admin, signals, thread: Some(thread) }
     }
 
     pub(crate) fn signal(&self) {

@@ -1,6 +1,7 @@
 //! The whole service but for libtorch: a closure stands in for the model.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod access;
 mod document;
 mod harness;
 mod lifecycle;
@@ -9,4 +10,6 @@ mod records;
 mod refuses;
 mod smoke;
 mod telemetry;
+mod tls;
+mod tokens;
 mod v2;

@@ -1,5 +1,6 @@
 use std::sync::mpsc;
 
+use app::access::keys::mint;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use contract::image::Image;
@@ -11,7 +12,7 @@ use poem::{Body, Endpoint, Response};
 use protocol::problem::Code;
 use serde_json::{Value, json};
 
-use crate::harness::{CLASSES, body, classify, client, image, png, service};
+use crate::harness::{CLASSES, Client, body, classify, client, file, image, png, service};
 
 /// A request to a service of which each is refused with this code.
 async fn provoke(code: Code) -> TestResponse {
@@ -25,6 +26,11 @@ async fn provoke(code: Code) -> TestResponse {
             client(&[]).await.post("/v2/models/sides/infer").body("{}").send().await
         }
         Code::ModelNotFound => client(&[]).await.get("/v2/models/other").send().await,
+        Code::Unauthenticated => predict(&keyed("predict").await.0).await,
+        Code::Forbidden => {
+            let (client, key) = keyed("feedback").await;
+            client.post("/v1/predict").header("X-API-Key", key).send().await
+        }
         Code::NotFound => client(&[]).await.get("/v2/predict").send().await,
         Code::MethodNotAllowed => client(&[]).await.get("/v1/predict").send().await,
         Code::RequestTimeout => {
@@ -62,6 +68,11 @@ async fn provoke(code: Code) -> TestResponse {
             let client = client(&[]).await;
             client.post("/v1/predict").content_type("image/png").body(png(&blank)).send().await
         }
+        Code::RateLimited => {
+            let client = client(&["--rate-limit", "1/m"]).await;
+            predict(&client).await;
+            predict(&client).await
+        }
         Code::Overloaded => {
             let stuck = stuck(&["--queue-depth", "1", "--max-batch", "1"]);
             // One is computed, one waits, and the rest is too many.
@@ -78,6 +89,13 @@ async fn provoke(code: Code) -> TestResponse {
         }
         Code::DeadlineExceeded => predict(&stuck(&["--request-timeout", "30ms"]).client).await,
     }
+}
+
+/// A service to which one key is known, and that key.
+async fn keyed(scopes: &str) -> (Client, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let (key, line) = mint("shop", scopes.parse().unwrap()).unwrap();
+    (client(&["--api-keys-file", &file(&folder, "keys", &line)]).await, key)
 }
 
 async fn post_json(client: &TestClient<impl Endpoint>, body: &str) -> TestResponse {

@@ -2,6 +2,7 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::time::Duration;
 
+use app::access::keys::mint;
 use app::serve::Drain;
 use app::smoke::report::{Report, Verdict};
 use app::smoke::{Args, judge};
@@ -11,7 +12,7 @@ use contract::image::Image;
 use contract::prediction::Scores;
 use contract::probes::{Probe, Probes};
 
-use crate::harness::{CLASSES, Running, SHAPE, classify, image, scores, service};
+use crate::harness::{CLASSES, Running, SHAPE, classify, file, image, scores, service};
 
 #[derive(Parser)]
 struct Program {
@@ -36,7 +37,7 @@ fn smoke(url: &str, args: &[&str]) -> Report {
     let args = [&["smoke", url, "--probes", "unused", "--deadline", "400ms"], args].concat();
     let args = Program::try_parse_from(args).unwrap().args;
     let (probes, pictures) = probes();
-    judge(&args, &probes, &pictures)
+    judge(&args, &probes, &pictures, None)
 }
 
 fn smoke_of(
@@ -46,6 +47,20 @@ fn smoke_of(
     let drain = Drain { pause: Duration::ZERO, limit: Duration::from_secs(5), max_connections: 64 };
     let running = Running::start(service(&[], classify), drain);
     smoke(&format!("http://{}/", running.address), args)
+}
+
+#[test]
+fn where_callers_need_a_key_smoke_needs_one_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let (key, line) = mint("smoke", "predict".parse().unwrap()).unwrap();
+    let running = Running::of(&["--api-keys-file", &file(&folder, "keys", &line)]);
+    let url = format!("http://{}", running.address);
+    let args = ["smoke", &url, "--probes", "unused", "--deadline", "400ms"];
+    let args = Program::try_parse_from(args).unwrap().args;
+    let (probes, pictures) = probes();
+    for (key, verdict) in [(None, Verdict::AppWrong), (Some(key.as_str()), Verdict::Ok)] {
+        assert_eq!(judge(&args, &probes, &pictures, key).verdict, verdict);
+    }
 }
 
 #[test]

@@ -47,6 +47,10 @@ impl Digest {
         }
     }
 
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The 64 hex digits alone, as file lists and `pip --hash` spell them.
     pub fn hex(&self) -> String {
         let mut hex = String::with_capacity(64);

@@ -8,8 +8,14 @@ use crate::rendered::smoke::{job, mounted, target};
 use crate::rendered::{Object, Objects, list, seconds, texts};
 
 /// Those of `smoke` in the image's program; it ends at once over any other, and nothing is decided.
-const FLAGS: [&str; 5] =
-    ["--probes", "--expect-app-version", "--expect-model-digest", "--deadline", "--consecutive"];
+const FLAGS: [&str; 6] = [
+    "--probes",
+    "--expect-app-version",
+    "--expect-model-digest",
+    "--api-key-file",
+    "--deadline",
+    "--consecutive",
+];
 /// What `--deadline` is when nobody says it, in seconds.
 const DEADLINE: u64 = 120;
 
