@@ -21,8 +21,10 @@ use tempfile::TempDir;
 const COMPONENTS: &str = "kustomize/components";
 const OVERLAY: &str = "kustomize/overlays/production/kustomization.yaml";
 /// What one environment may want all of.
-const TOGETHER: [&[&str]; 2] =
-    [&["ingress-tls", "external-secrets", "spot", "monitoring"], &["canary", "monitoring"]];
+const TOGETHER: [&[&str]; 2] = [
+    &["ingress-tls", "external-secrets", "feedback", "spot", "monitoring"],
+    &["canary", "monitoring"],
+];
 
 /// Production with components, in a tree of its own.
 struct Overlay {

@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use contract::causes;
 use model::classifier::MAX_THREADS;
+use protocol::receipt::Keys;
 use tracing_subscriber::filter::Targets;
 
 use crate::engine;
@@ -57,6 +59,9 @@ pub struct Options {
     /// Share of the pictures whose pixels are in it, 0 to 1
     #[arg(long, env, default_value = "0", value_name = "SHARE")]
     records_pixels: String,
+    /// File with the keys of receipts, one per line, the newest first; without it feedback is off
+    #[arg(long, env, value_name = "FILE")]
+    feedback_key_file: Option<String>,
     /// What to log: error, warn, info, debug or trace, also by part: `info,access=warn`
     #[arg(long, env, default_value = "info", value_name = "LEVELS")]
     log: String,
@@ -81,6 +86,7 @@ pub struct Config {
     pub max_connections: usize,
     pub drift_window: usize,
     pub records: Option<records::Options>,
+    pub feedback_keys: Option<Keys>,
     pub log: Targets,
     pub app_version: String,
     pub revision: String,
@@ -132,6 +138,10 @@ fn read(options: &Options, found: &mut Mistakes) -> Option<Config> {
         size: size as u64,
         pixels,
     });
+    let feedback_keys = match &options.feedback_key_file {
+        Some(file) => found.check("feedback-key-file", file, keys).map(Some),
+        None => Some(None),
+    };
     let log = found.check("log", &options.log, levels);
     let app_version = found.check("app-version", &options.app_version, header_text);
     let revision = found.check("revision", &options.revision, header_text);
@@ -157,6 +167,7 @@ fn read(options: &Options, found: &mut Mistakes) -> Option<Config> {
         max_connections: max_connections?,
         drift_window: drift_window?,
         records,
+        feedback_keys: feedback_keys?,
         log: log?,
         app_version: app_version?,
         revision: revision?,
@@ -190,6 +201,12 @@ fn artifact_folder(text: &str) -> Result<PathBuf, String> {
         path if PathBuf::from(path).is_dir() => Ok(path.into()),
         path => Err(format!("`{path}` is not a folder")),
     }
+}
+
+fn keys(file: &str) -> Result<Keys, String> {
+    let text = fs_err::read_to_string(file)
+        .map_err(|error| causes::sentence(anyhow::Error::from(error).chain()))?;
+    Keys::parse(&text).map_err(|error| format!("`{file}`: {error}"))
 }
 
 pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
@@ -331,6 +348,19 @@ mod tests {
         };
         check(&["--queue-depth", "8", "--max-batch", "9"], "cannot hold a batch");
         check(&["--request-timeout", "0s"], "no time");
+    }
+
+    #[test]
+    fn a_key_that_is_missing_or_weak_is_a_mistake_and_never_told() {
+        let told = |file: &str| {
+            let args = ["--model-dir", ".", "--feedback-key-file", file];
+            config(&args).unwrap_err().to_string()
+        };
+        let missing = told("no/such/file");
+        assert!(missing.contains("(FEEDBACK_KEY_FILE): ") && missing.contains("no/such/file"));
+        let weak = told("Cargo.toml");
+        assert!(weak.contains("a key per line") && !weak.contains("[package]"), "{weak}");
+        assert!(config(&["--model-dir", "."]).unwrap().feedback_keys.is_none());
     }
 
     #[test]

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::answer::Answer;
+use crate::api::feedback::Taken;
 use crate::api::refused::Thrown;
 use crate::api::routes::Route;
 use crate::service::Service;
@@ -58,6 +59,7 @@ pub struct Exchange<'a> {
     pub elapsed: Duration,
     pub refused: Option<Code>,
     pub answer: Option<&'a Answer>,
+    pub feedback: Option<&'a Taken>,
 }
 
 pub struct Envelope<E> {
@@ -105,6 +107,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Envelope<E> {
         drop(active);
 
         let answer = response.data::<Arc<Answer>>().cloned();
+        let feedback = response.data::<Arc<Taken>>().cloned();
         self.seal(&mut response, &arrival, answer.as_deref());
         let exchange = Exchange {
             request_id: &arrival.id,
@@ -115,6 +118,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Envelope<E> {
             elapsed: arrival.at.elapsed(),
             refused,
             answer: answer.as_deref(),
+            feedback: feedback.as_deref(),
         };
         self.service.metrics.observe(&exchange);
         if let Some(records) = &self.service.records {

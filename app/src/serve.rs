@@ -54,6 +54,9 @@ async fn serve(config: &Config, log: &Log) -> anyhow::Result<()> {
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("{} cannot be listened on", config.listen))?;
+    if !service.feedback.is_open() {
+        tracing::info!("feedback is off: FEEDBACK_KEY_FILE names no key");
+    }
     tracing::info!(
         listen = %listener.local_addr()?,
         model_version = service.identity.model_version(),

@@ -16,6 +16,7 @@ use protocol::problem::{Code, Refusal};
 use tokio::time::Instant;
 
 use crate::answer::{Answer, Timings};
+use crate::api::feedback::FeedbackDesk;
 use crate::api::intake::{Input, Intake};
 use crate::config::Config;
 use crate::engine::{Engine, EngineError};
@@ -31,6 +32,7 @@ pub struct Service {
     pub identity: Identity,
     pub engine: Engine,
     pub intake: Intake,
+    pub feedback: FeedbackDesk,
     pub readiness: Readiness,
     pub metrics: Metrics,
     pub records: Option<Records>,
@@ -48,6 +50,7 @@ impl Service {
     ) -> io::Result<Self> {
         let Config { engine: options, body_limit, request_timeout, .. } = *config;
         let task = manifest.task.clone();
+        let feedback = FeedbackDesk::new(config.feedback_keys.clone(), &manifest);
         let identity = Identity::new(config.app_version.clone(), config.revision.clone(), manifest);
         let metrics = Metrics::new(&identity, config.drift_window, log_dropped);
         let batches = metrics.batches();
@@ -56,7 +59,8 @@ impl Service {
         let records = config.records.as_ref();
         let records = records.map(|options| Records::open(options, metrics.records_dropped()));
         let records = records.transpose()?;
-        Ok(Self { identity, engine, intake, readiness: Readiness::default(), metrics, records })
+        let readiness = Readiness::default();
+        Ok(Self { identity, engine, intake, feedback, readiness, metrics, records })
     }
 
     /// Computes once what the first requests would otherwise wait for. Ready from then on.

@@ -2,6 +2,7 @@
 //!
 //! Labels come from closed sets, so the number of series does not depend on who calls.
 
+use contract::prediction::Label;
 use poem::Response;
 use poem::http::Method;
 use prometheus::core::Collector;
@@ -13,6 +14,7 @@ use prometheus::{
 };
 use protocol::problem::Code;
 
+use crate::api::feedback::Taken;
 use crate::api::routes::{self, Route};
 use crate::engine::{Batch, Released};
 use crate::envelope::Exchange;
@@ -36,6 +38,7 @@ pub struct Metrics {
     classes: IntCounterVec,
     class_names: Vec<String>,
     confidence: Histogram,
+    feedback: IntCounterVec,
     batches: Batches,
     queue_depth: IntGauge,
     drift: Drift,
@@ -85,6 +88,10 @@ impl Metrics {
         );
         let drift = of_model("drift_score", "Distance of the newest predictions from the baseline");
         let window = of_model("drift_window_images", "Images that the distance is measured on");
+        let feedback = of_model(
+            "prediction_feedback_total",
+            "Labels that callers sent back, by predicted class and whether that was right",
+        );
         let size = Opts::new("inference_batch_size", "Images computed together");
         let released = Opts::new("inference_batch_released_total", "Batches by why they started");
         let active = Opts::new("http_server_active_requests", "Requests being answered");
@@ -99,6 +106,7 @@ impl Metrics {
             classes: register(&registry, IntCounterVec::new(classes, &["class"])),
             class_names: task.classes.clone(),
             confidence: register(&registry, histogram(confidence, &SHARES)),
+            feedback: register(&registry, IntCounterVec::new(feedback, &["class", "correct"])),
             batches: Batches {
                 size: register(&registry, histogram(size, &IMAGES)),
                 released: register(&registry, IntCounterVec::new(released, &["reason"])),
@@ -128,6 +136,9 @@ impl Metrics {
     fn start_at_zero(&self) {
         for class in &self.class_names {
             self.classes.with_label_values(&[class]);
+            for correct in ["true", "false"] {
+                self.feedback.with_label_values(&[class.as_str(), correct]);
+            }
         }
         for code in REJECTIONS {
             self.rejected.with_label_values(&[code.as_str()]);
@@ -154,6 +165,10 @@ impl Metrics {
         let status = exchange.status.as_str();
         let labels = [method(exchange.method), route, status];
         self.requests.with_label_values(&labels).observe(exchange.elapsed.as_secs_f64());
+        if let Some(Taken { feedback, counted: true }) = exchange.feedback {
+            let correct = if feedback.is_correct() { "true" } else { "false" };
+            self.feedback.with_label_values(&[self.class(feedback.receipt.label), correct]).inc();
+        }
         if !exchange.route.is_some_and(Route::predicts) {
             return;
         }
@@ -168,11 +183,14 @@ impl Metrics {
                 self.stages.with_label_values(&[stage]).observe(time.as_secs_f64());
             }
             for prediction in &answer.predictions {
-                let class = self.class_names.get(prediction.label).map_or("", String::as_str);
-                self.classes.with_label_values(&[class]).inc();
+                self.classes.with_label_values(&[self.class(prediction.label)]).inc();
                 self.confidence.observe(prediction.confidence.into());
             }
         }
+    }
+
+    fn class(&self, label: Label) -> &str {
+        self.class_names.get(label).map_or("", String::as_str)
     }
 
     /// Everything in the text format of Prometheus.

@@ -21,6 +21,9 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 pub(crate) const SHAPE: Shape = Shape { height: 8, width: 8, channels: 1 };
+/// Switches feedback on.
+pub(crate) const KEY: [&str; 2] =
+    ["--feedback-key-file", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/service/feedback.key")];
 pub(crate) const CLASSES: [&str; 3] = ["left", "right", "none"];
 
 /// Bright on the left, bright on the right, or neither.
@@ -135,6 +138,10 @@ async fn warm(service: Arc<Service>) -> TestClient<impl Endpoint<Output = Respon
 
 pub(crate) async fn body(response: poem::test::TestResponse) -> Value {
     serde_json::from_slice(&response.0.into_body().into_vec().await.unwrap()).unwrap()
+}
+
+pub(crate) async fn metrics(client: &TestClient<impl Endpoint>) -> String {
+    client.get("/metrics").send().await.0.into_body().into_string().await.unwrap()
 }
 
 pub(crate) fn png(image: &Image) -> Vec<u8> {

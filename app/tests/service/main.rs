@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod document;
+mod feedback;
 mod harness;
 mod lifecycle;
+mod page;
 mod predicts;
 mod records;
 mod refuses;
