@@ -194,7 +194,7 @@ fn verdict<'a>(
 pub fn router(service: Arc<Service>) -> impl Endpoint<Output = Response> {
     let document = document::service(&service.identity.manifest.title());
     let docs = document::page(&document);
-    let page = Arc::new(Page::new());
+    let page = Arc::new(Page::default());
     let spec = document.spec();
     let operations = Arc::new(document.into_endpoint());
     let endpoint = |route| match route {

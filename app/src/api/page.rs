@@ -41,8 +41,8 @@ struct File {
 
 pub struct Page([File; FILES.len()]);
 
-impl Page {
-    pub fn new() -> Self {
+impl Default for Page {
+    fn default() -> Self {
         Self(FILES.map(|(name, content_type, text)| {
             let tag = format!("\"{}\"", &Digest::of(text.as_bytes()).hex()[..32]);
             File { name, content_type, text, tag }

@@ -40,11 +40,11 @@ fn every_code_is_documented() {
     let listed = document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"]
         .as_array()
         .unwrap();
-    let mut refusing = String::new();
+    let mut refusing = Vec::new();
     for operations in document["paths"].as_object().unwrap().values() {
         for operation in operations.as_object().unwrap().values() {
             for (status, response) in operation["responses"].as_object().unwrap() {
-                refusing += &format!("{status} {}\n", response["description"]);
+                refusing.push(format!("{status} {}", response["description"]));
             }
         }
     }
@@ -53,7 +53,7 @@ fn every_code_is_documented() {
         assert!(listed.contains(&json!(code.as_str())), "{code:?}");
         let of_routing = matches!(code, Code::NotFound | Code::MethodNotAllowed);
         let (status, name) = (code.status().to_string(), format!("`{}`", code.as_str()));
-        let told = refusing.lines().any(|line| line.starts_with(&status) && line.contains(&name));
+        let told = refusing.iter().any(|line| line.starts_with(&status) && line.contains(&name));
         assert_eq!(told, !of_routing, "{code:?}");
     }
 }
