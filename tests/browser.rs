@@ -1,4 +1,8 @@
-//! The documentation as a person uses it: in a browser, from the binary alone.
+//! The documentation and the page as a person uses them: in a browser, from the binary alone.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "browser/page.rs"]
+mod page;
 
 use e2e::browser::Browser;
 use e2e::model::quick;

@@ -2,7 +2,9 @@
 
 pub mod body;
 pub mod document;
+pub mod feedback;
 pub mod intake;
+pub mod page;
 pub mod refused;
 pub mod reply;
 pub mod requests;
@@ -12,19 +14,22 @@ pub mod v2;
 
 use std::sync::Arc;
 
+use contract::image::Image;
+use contract::prediction::Prediction;
 use hyper::body::Bytes;
 use poem::endpoint::make_sync;
-use poem::web::Redirect;
 use poem::{Endpoint, EndpointExt, IntoEndpoint, Request, Response, get};
 use poem_openapi::param::Query;
 use poem_openapi::{OpenApi, Tags};
 use protocol::answer::{Answer, BatchAnswer, Verdict};
+use protocol::feedback::Thanks;
 use protocol::problem::{Code, Refusal};
 use serde_json::json;
 
-use self::refused::{Predicting, Probing, Refused};
+use self::page::Page;
+use self::refused::{Predicting, Probing, Refused, Reporting};
 use self::reply::Reply;
-use self::requests::{Batch, OneImage};
+use self::requests::{Batch, OneImage, Report};
 use self::routes::Route;
 use crate::envelope::{Arrival, Envelope};
 use crate::service::Service;
@@ -55,15 +60,19 @@ impl Api {
     async fn predict(
         &self,
         request: &Request,
+        /// Answer with the image as the model saw it, too
+        image: Query<Option<bool>>,
         input: OneImage,
     ) -> Result<Reply<schema::Answer>, Refused<Predicting>> {
         let service = Service::of(request);
+        let request_id = &Arrival::of(request).id;
+        let seen = image.0.unwrap_or(false).then(|| input.0.images[0].clone());
         let answer = service.answer(input.0).await?;
-        let classes = &service.identity.manifest.task.classes;
         let reply = Reply::json(&Answer {
-            verdict: Verdict::of(&answer.predictions[0], classes),
+            verdict: verdict(service, request_id, 0, &answer.predictions[0]),
+            image: seen.as_ref().map(Image::pixels),
             model_version: service.identity.model_version(),
-            request_id: &Arrival::of(request).id,
+            request_id,
         });
         Ok(reply.showing(answer))
     }
@@ -81,14 +90,40 @@ impl Api {
         input: Batch,
     ) -> Result<Reply<schema::BatchAnswer>, Refused<Predicting>> {
         let service = Service::of(request);
+        let request_id = &Arrival::of(request).id;
         let answer = service.answer(input.0).await?;
-        let classes = &service.identity.manifest.task.classes;
+        let predictions = answer.predictions.iter().enumerate();
         let reply = Reply::json(&BatchAnswer {
-            predictions: answer.predictions.iter().map(|p| Verdict::of(p, classes)).collect(),
+            predictions: predictions.map(|(at, p)| verdict(service, request_id, at, p)).collect(),
             model_version: service.identity.model_version(),
-            request_id: &Arrival::of(request).id,
+            request_id,
         });
         Ok(reply.showing(answer))
+    }
+
+    /// Say what a picture really was
+    ///
+    /// With the receipt that came with its answer, to any replica, within a week. Each receipt counts
+    /// once. Without receipts in the answers this is switched off.
+    #[oai(
+        path = "/v1/feedback",
+        method = "post",
+        operation_id = "feedback",
+        tag = "Tag::Prediction"
+    )]
+    async fn feedback(
+        &self,
+        request: &Request,
+        report: Report,
+    ) -> Result<Reply<schema::Thanks>, Refused<Reporting>> {
+        let taken = report.0;
+        let reply = Reply::json(&Thanks {
+            correct: taken.feedback.is_correct(),
+            counted: taken.counted,
+            model_version: &Service::of(request).identity.manifest.model_version,
+            request_id: &Arrival::of(request).id,
+        });
+        Ok(reply.thanking(taken))
     }
 
     /// The model: its input, its classes and how good it is
@@ -144,6 +179,17 @@ fn ready(service: &Service) -> Result<(), Refusal> {
     }
 }
 
+/// What is said of the image at that place of the request.
+fn verdict<'a>(
+    service: &'a Service,
+    request_id: &str,
+    place: usize,
+    prediction: &'a Prediction,
+) -> Verdict<'a> {
+    let receipt = service.feedback.receipt(request_id, place, prediction.label);
+    Verdict::of(prediction, &service.identity.manifest.task.classes, receipt)
+}
+
 /// Every address of the service, each request in its envelope.
 pub fn router(service: Arc<Service>) -> impl Endpoint<Output = Response> {
     router_of(service, |_| true)
@@ -158,13 +204,14 @@ pub fn admin_router(service: Arc<Service>) -> impl Endpoint<Output = Response> {
 pub fn router_of(service: Arc<Service>, wanted: fn(Route) -> bool) -> Envelope<poem::Route> {
     let document = document::service(&service.identity.manifest.title());
     let docs = document::page(&document);
+    let page = Arc::new(Page::default());
     let spec = document.spec();
     let operations = Arc::new(document.into_endpoint());
     let endpoint = |route| match route {
         Route::Metrics => get(make_sync(|request| metrics(&request))).boxed(),
-        Route::Docs => get(page("text/html; charset=utf-8", docs.clone())).boxed(),
-        Route::OpenApi => get(page("application/json", spec.clone())).boxed(),
-        Route::Root => get(make_sync(|_| Redirect::temporary(Route::Docs.path()))).boxed(),
+        Route::Docs => get(fixed("text/html; charset=utf-8", docs.clone())).boxed(),
+        Route::OpenApi => get(fixed("application/json", spec.clone())).boxed(),
+        Route::Root | Route::Asset => get(Arc::clone(&page)).boxed(),
         _ => Arc::clone(&operations).boxed(),
     };
     let router = Route::ALL
@@ -180,7 +227,7 @@ fn metrics(request: &Request) -> Response {
 }
 
 /// The same bytes for everyone.
-fn page(content_type: &'static str, text: String) -> impl Endpoint<Output = Response> + 'static {
+fn fixed(content_type: &'static str, text: String) -> impl Endpoint<Output = Response> + 'static {
     let body = Bytes::from(text);
     make_sync(move |_| Response::builder().content_type(content_type).body(body.clone()))
 }

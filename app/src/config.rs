@@ -11,13 +11,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use protocol::receipt::Keys;
 use tracing_subscriber::filter::Targets;
 
 pub use self::mistakes::Mistakes;
 use self::switches::Switches;
 pub use self::values::cores;
 use self::values::{
-    MOST_WORKERS, artifact_folder, count, header_text, levels, share, size, threads,
+    MOST_WORKERS, artifact_folder, count, header_text, keys, levels, share, size, threads,
 };
 pub(crate) use self::values::{address, duration};
 use crate::engine;
@@ -77,6 +78,9 @@ pub struct Options {
     /// Share of the pictures whose pixels are in it, 0 to 1
     #[arg(long, env, default_value = "0", value_name = "SHARE")]
     records_pixels: String,
+    /// File with the keys of receipts, one per line, the newest first; without it feedback is off
+    #[arg(long, env, value_name = "FILE")]
+    feedback_key_file: Option<String>,
     /// What to log: error, warn, info, debug or trace, also by part: `info,access=warn`
     #[arg(long, env, default_value = "info", value_name = "LEVELS")]
     log: String,
@@ -104,6 +108,7 @@ pub struct Config {
     pub max_connections: usize,
     pub drift_window: usize,
     pub records: Option<records::Options>,
+    pub feedback_keys: Option<Keys>,
     pub log: Targets,
     pub app_version: String,
     pub revision: String,
@@ -149,6 +154,10 @@ fn read(options: &Options, found: &mut Mistakes) -> Option<Config> {
         size: size as u64,
         pixels,
     });
+    let feedback_keys = match &options.feedback_key_file {
+        Some(file) => found.check("feedback-key-file", file, keys).map(Some),
+        None => Some(None),
+    };
     let log = found.check("log", &options.log, levels);
     let app_version = found.check("app-version", &options.app_version, header_text);
     let revision = found.check("revision", &options.revision, header_text);
@@ -184,6 +193,7 @@ fn read(options: &Options, found: &mut Mistakes) -> Option<Config> {
         max_connections: max_connections?,
         drift_window: drift_window?,
         records,
+        feedback_keys: feedback_keys?,
         log: log?,
         app_version: app_version?,
         revision: revision?,

@@ -23,6 +23,7 @@ use uuid::Uuid;
 
 use crate::access::{Access, Pseudonym};
 use crate::answer::Answer;
+use crate::api::feedback::Taken;
 use crate::api::refused::Thrown;
 use crate::api::routes::Route;
 use crate::service::Service;
@@ -62,6 +63,7 @@ pub struct Exchange<'a> {
     pub answer: Option<&'a Answer>,
     /// Where it matters who asks.
     pub client: Option<Pseudonym>,
+    pub feedback: Option<&'a Taken>,
 }
 
 pub struct Envelope<E> {
@@ -141,6 +143,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Envelope<E> {
         drop(active);
 
         let answer = response.data::<Arc<Answer>>().cloned();
+        let feedback = response.data::<Arc<Taken>>().cloned();
         self.seal(&mut response, &arrival, answer.as_deref());
         if let Some(cors) = &self.access.cors {
             cors.mark(response.headers_mut(), origin);
@@ -155,6 +158,7 @@ impl<E: Endpoint<Output = Response>> Endpoint for Envelope<E> {
             refused,
             answer: answer.as_deref(),
             client,
+            feedback: feedback.as_deref(),
         };
         self.service.metrics.observe(&exchange);
         if let Some(records) = &self.service.records {

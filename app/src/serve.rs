@@ -64,6 +64,9 @@ async fn serve(config: &Config, log: &Log) -> anyhow::Result<()> {
     let _followers = config.switches.follow();
     let [on, off] = config.switches.told();
     tracing::info!(on, off, "access");
+    if !service.feedback.is_open() {
+        tracing::info!("feedback is off: FEEDBACK_KEY_FILE names no key");
+    }
     tracing::info!(
         listen = %ports.public.local_addr()?,
         model_version = service.identity.model_version(),

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use crate::access::Access;
 use crate::answer::{Answer, Timings};
+use crate::api::feedback::FeedbackDesk;
 use crate::api::intake::{Input, Intake};
 use crate::config::Config;
 use crate::engine::{Engine, EngineError};
@@ -32,6 +33,7 @@ pub struct Service {
     pub identity: Identity,
     pub engine: Engine,
     pub intake: Intake,
+    pub feedback: FeedbackDesk,
     pub readiness: Readiness,
     pub metrics: Metrics,
     pub records: Option<Records>,
@@ -56,6 +58,7 @@ impl Service {
     {
         let Config { engine: options, body_limit, request_timeout, .. } = *config;
         let task = manifest.task.clone();
+        let feedback = FeedbackDesk::new(config.feedback_keys.clone(), &manifest);
         let identity = Identity::new(config.app_version.clone(), config.revision.clone(), manifest);
         let metrics = Metrics::new(&identity, config.drift_window, log_dropped);
         let batches = metrics.batches();
@@ -66,7 +69,7 @@ impl Service {
         let records = records.transpose()?;
         let access = Arc::clone(&config.switches.access);
         let readiness = Readiness::default();
-        Ok(Self { identity, engine, intake, readiness, metrics, records, access })
+        Ok(Self { identity, engine, intake, feedback, readiness, metrics, records, access })
     }
 
     /// Computes once what the first requests would otherwise wait for. Ready from then on.

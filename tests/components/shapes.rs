@@ -28,6 +28,8 @@ pub(crate) const SHAPES: &[(&str, &str, &str, &str)] = &[
         "/spec/provider/vault/auth/kubernetes/mountPath",
         "kubernetes",
     ),
+    ("feedback", "Deployment", FIRST_MOUNT, "/run/secrets/feedback"),
+    ("feedback", "Deployment", KEY_SECRET, "feedback-key"),
     ("gpu", "Deployment", "/spec/strategy/rollingUpdate", "{ maxSurge: 0, maxUnavailable: 1 }"),
     (
         "gpu",
@@ -72,6 +74,7 @@ pub(crate) const SHAPES: &[(&str, &str, &str, &str)] = &[
 ];
 
 const FIRST_MOUNT: &str = "/spec/template/spec/containers/0/volumeMounts/0/mountPath";
+const KEY_SECRET: &str = "/spec/template/spec/volumes/0/secret/secretName";
 const SIDECAR: &str = "/spec/template/metadata/labels/sidecar.istio.io~1inject";
 const NATIVE_SIDECAR: &str = "/spec/template/metadata/annotations/sidecar.istio.io~1nativeSidecar";
 const KINDS_OF_NODES: &str = "/spec/template/spec/topologySpreadConstraints/0/topologyKey";

@@ -1,5 +1,6 @@
 //! Headless Chromium by the W3C WebDriver protocol, as much of it as the tests need.
 
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,14 @@ pub struct Browser {
 }
 
 pub struct Element(String);
+
+/// Sides in CSS pixels, and whether fingers or a mouse are in front of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Screen {
+    pub width: u32,
+    pub height: u32,
+    pub touch: bool,
+}
 
 impl Browser {
     pub fn open(url: &str) -> Self {
@@ -84,9 +93,76 @@ impl Browser {
         });
     }
 
+    /// Presses a mouse button at the first of these places, shares of an element's sides, moves through
+    /// the others, and lets go.
+    pub fn draw(&self, css: &str, places: &[(f64, f64)]) {
+        let Element(id) = self.find(css);
+        let rect = self.get(&format!("element/{id}/rect"));
+        let side = |name: &str| rect[name].as_f64().expect("elements have sides");
+        let (width, height) = (side("width"), side("height"));
+        // Offsets are from an element's centre.
+        let to = |(x, y): &(f64, f64)| {
+            json!({
+                "type": "pointerMove", "duration": 20, "origin": { ELEMENT: id },
+                "x": ((x - 0.5) * width).round(), "y": ((y - 0.5) * height).round(),
+            })
+        };
+        let mut actions: Vec<Value> = places.iter().map(to).collect();
+        actions.insert(1, json!({ "type": "pointerDown", "button": 0 }));
+        actions.push(json!({ "type": "pointerUp", "button": 0 }));
+        let mouse = json!({ "type": "pointer", "id": "mouse", "actions": actions });
+        self.post("actions", &json!({ "actions": [mouse] }));
+    }
+
+    /// Types on the keyboard, whatever has the focus.
+    pub fn keys(&self, keys: &str) {
+        let press =
+            |key: char| ["keyDown", "keyUp"].map(|kind| json!({ "type": kind, "value": key }));
+        let actions: Vec<Value> = keys.chars().flat_map(press).collect();
+        let keyboard = json!({ "type": "key", "id": "keyboard", "actions": actions });
+        self.post("actions", &json!({ "actions": [keyboard] }));
+    }
+
+    /// Chooses a file, as its dialog would.
+    pub fn upload(&self, css: &str, file: &Path) {
+        let Element(id) = self.find(css);
+        self.post(&format!("element/{id}/value"), &json!({ "text": file }));
+    }
+
+    /// Shows the page as on another screen, `light` or `dark`.
+    pub fn emulate(&self, screen: Screen, scheme: &str) {
+        let Screen { width, height, touch } = screen;
+        let told = |cmd: &str, params: Value| {
+            self.post("goog/cdp/execute", &json!({ "cmd": cmd, "params": params }));
+        };
+        told(
+            "Emulation.setDeviceMetricsOverride",
+            json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": touch }),
+        );
+        told("Emulation.setTouchEmulationEnabled", json!({ "enabled": touch }));
+        told(
+            "Emulation.setEmulatedMedia",
+            json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] }),
+        );
+    }
+
     pub fn text(&self, css: &str) -> String {
         let Element(id) = self.find(css);
         self.get(&format!("element/{id}/text")).as_str().unwrap_or_default().to_owned()
+    }
+
+    #[track_caller]
+    pub fn wait_for_text(&self, css: &str, expected: &str) {
+        let mut found = String::new();
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            found = self.text(css);
+            if found == expected {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("{css} is `{found}` and not `{expected}`");
     }
 
     /// Runs a function body in the page and returns its value.

@@ -8,6 +8,9 @@ use serde::Serialize;
 pub struct Answer<'a> {
     #[serde(flatten)]
     pub verdict: Verdict<'a>,
+    /// The pixels that the model saw, where they were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<&'a [u8]>,
     pub model_version: &'a str,
     pub request_id: &'a str,
 }
@@ -26,15 +29,19 @@ pub struct Verdict<'a> {
     name: &'a str,
     confidence: f32,
     probabilities: &'a [f32],
+    /// Present where feedback is taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipt: Option<String>,
 }
 
 impl<'a> Verdict<'a> {
-    pub fn of(prediction: &'a Prediction, classes: &'a [String]) -> Self {
+    pub fn of(prediction: &'a Prediction, classes: &'a [String], receipt: Option<String>) -> Self {
         Self {
             label: prediction.label,
             name: classes.get(prediction.label).map_or("", String::as_str),
             confidence: prediction.confidence,
             probabilities: prediction.scores.probabilities(),
+            receipt,
         }
     }
 }
@@ -49,14 +56,17 @@ mod tests {
     fn an_answer_names_the_class_and_prints_floats_as_short_as_they_are() {
         let prediction = Prediction::from(Scores::new([0.1, 0.9]).unwrap());
         let classes = ["zero".to_owned(), "one".to_owned()];
-        let verdict = Verdict::of(&prediction, &classes);
-        let answer = Answer { verdict, model_version: "0123456789ab", request_id: "r" };
+        let answer = |receipt: Option<String>, image| {
+            let verdict = Verdict::of(&prediction, &classes, receipt);
+            let answer = Answer { verdict, image, model_version: "0123456789ab", request_id: "r" };
+            serde_json::to_string(&answer).unwrap()
+        };
+        let said = r#"{"label":1,"name":"one","confidence":0.9,"probabilities":[0.1,0.9],"#;
+        let by = r#""model_version":"0123456789ab","request_id":"r"}"#;
+        assert_eq!(answer(None, None), format!("{said}{by}"));
         assert_eq!(
-            serde_json::to_string(&answer).unwrap(),
-            concat!(
-                r#"{"label":1,"name":"one","confidence":0.9,"probabilities":[0.1,0.9],"#,
-                r#""model_version":"0123456789ab","request_id":"r"}"#
-            )
+            answer(Some("text".to_owned()), Some(&[0, 255])),
+            format!(r#"{said}"receipt":"text","image":[0,255],{by}"#)
         );
     }
 }

@@ -34,7 +34,9 @@ pub fn needed(route: Route) -> Needed {
         | Route::V2Ready
         | Route::Docs
         | Route::OpenApi
-        | Route::Root => Needed::Nothing,
+        | Route::Root
+        | Route::Asset => Needed::Nothing,
+        Route::Feedback => Needed::Scope(Scope::Feedback),
         Route::Model
         | Route::Version
         | Route::V2Server
@@ -113,11 +115,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_open_but_probes_and_documentation() {
+    fn nothing_is_open_but_probes_documentation_and_the_page() {
         let open = Route::ALL.into_iter().filter(|route| needed(*route) == Needed::Nothing);
         let open: Vec<_> = open.map(Route::path).collect();
         let probes = ["/v2/health/live", "/v2/health/ready", "/livez", "/readyz"];
-        assert_eq!(open, [&probes[..], &["/docs", "/openapi.json", "/"]].concat());
+        assert_eq!(
+            open,
+            [&probes[..], &["/docs", "/openapi.json", "/", "/assets/{file}"]].concat()
+        );
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! Refusals on their way out of an operation: what the document says of them, and how the envelope
 //! finds them again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::marker::PhantomData;
-use std::sync::LazyLock;
 
 use poem::error::ResponseError;
 use poem::http::StatusCode;
@@ -107,6 +106,25 @@ impl Codes for Listing {
     ];
 }
 
+pub struct Reporting;
+
+impl Codes for Reporting {
+    const CODES: &'static [Code] = &[
+        Code::MalformedJson,
+        Code::MalformedRequest,
+        Code::FeedbackOff,
+        Code::RequestTimeout,
+        Code::OtherModel,
+        Code::ExpiredReceipt,
+        Code::BodyTooLarge,
+        Code::UnsupportedMediaType,
+        Code::InvalidFeedback,
+        Code::InvalidReceipt,
+        Code::UnknownLabel,
+        Code::Internal,
+    ];
+}
+
 pub struct Probing;
 
 impl Codes for Probing {
@@ -132,10 +150,10 @@ impl<C> From<Refused<C>> for poem::Error {
 impl<C: Codes> ApiResponse for Refused<C> {
     fn meta() -> MetaResponses {
         let of_access = OF_ACCESS.iter().filter(|_| C::ASKS);
-        let codes = C::CODES.iter().chain(of_access);
-        let statuses: BTreeSet<u16> = codes.map(|code| code.status()).collect();
+        let codes: Vec<Code> = C::CODES.iter().chain(of_access).copied().collect();
+        let statuses: BTreeSet<u16> = codes.iter().map(|code| code.status()).collect();
         let response = |status: u16| MetaResponse {
-            description: BY_STATUS.get(&status).map_or("", String::as_str),
+            description: lines(&codes, status),
             status: Some(status),
             status_range: None,
             content: vec![MetaMediaType {
@@ -152,16 +170,14 @@ impl<C: Codes> ApiResponse for Refused<C> {
     }
 }
 
-/// The codes behind each status, in one line.
-static BY_STATUS: LazyLock<BTreeMap<u16, String>> = LazyLock::new(|| {
-    let mut lines: BTreeMap<u16, String> = BTreeMap::new();
-    for code in Code::ALL {
-        let line = lines.entry(code.status()).or_default();
-        let separator = if line.is_empty() { "" } else { "; " };
-        *line = format!("{line}{separator}`{}`: {}", code.as_str(), code.title());
-    }
-    lines
-});
+/// The codes of an operation behind one status, in one line. The framework wants it for good, and asks
+/// once per operation.
+fn lines(codes: &[Code], status: u16) -> &'static str {
+    let codes = codes.iter().filter(|code| code.status() == status);
+    let lines: Vec<_> =
+        codes.map(|code| format!("`{}`: {}", code.as_str(), code.title())).collect();
+    lines.join("; ").leak()
+}
 
 fn retry_after() -> MetaHeader {
     MetaHeader {

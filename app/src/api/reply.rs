@@ -11,13 +11,15 @@ use protocol::v2;
 use protocol::v2::response::Written;
 use serde::Serialize;
 
+use super::feedback::Taken;
 use super::schema::{self, Described, inline, reference};
 use crate::answer::Answer;
 
-/// A JSON body described by `D`, written straight from values, and the answer it shows, if it does.
+/// A JSON body described by `D`, written straight from values, and what the envelope is to know of it.
 pub struct Reply<D> {
     body: Vec<u8>,
     answer: Option<Arc<Answer>>,
+    taken: Option<Arc<Taken>>,
     described: PhantomData<D>,
 }
 
@@ -25,12 +27,17 @@ impl<D: Described> Reply<D> {
     pub fn json(body: &impl Serialize) -> Self {
         let body =
             serde_json::to_vec(body).expect("our bodies have string keys and no failing parts");
-        Self { body, answer: None, described: PhantomData }
+        Self { body, answer: None, taken: None, described: PhantomData }
     }
 
     #[must_use]
     pub fn showing(self, answer: Answer) -> Self {
         Self { answer: Some(Arc::new(answer)), ..self }
+    }
+
+    #[must_use]
+    pub fn thanking(self, taken: Taken) -> Self {
+        Self { taken: Some(Arc::new(taken)), ..self }
     }
 }
 
@@ -39,6 +46,9 @@ impl<D: Described> IntoResponse for Reply<D> {
         let mut response = Response::builder().content_type("application/json").body(self.body);
         if let Some(answer) = self.answer {
             response.set_data(answer);
+        }
+        if let Some(taken) = self.taken {
+            response.set_data(taken);
         }
         response
     }

@@ -8,6 +8,7 @@ use poem_openapi::{ApiExtractor, ApiExtractorType, ExtractParamOptions};
 use protocol::v2::metadata::Listing;
 use protocol::v2::request::Asked;
 
+use super::feedback::Taken;
 use super::intake::{Input, Wanted};
 use super::refused::Thrown;
 use super::schema::{self, Described, inline, reference};
@@ -26,6 +27,9 @@ pub struct Tensors(pub Input, pub Asked);
 
 /// What the repository's index shall list.
 pub struct IndexRequest(pub Listing);
+
+/// A receipt with the true label.
+pub struct Report(pub Taken);
 
 async fn input(wanted: Wanted, request: &Request, body: &mut RequestBody) -> poem::Result<Input> {
     let arrived = Arrival::of(request).at;
@@ -142,5 +146,30 @@ impl<'a> ApiExtractor<'a> for IndexRequest {
         let intake = &Service::of(request).intake;
         let text = intake.read_text(request, body.take()?, arrived).await.map_err(Thrown)?;
         Ok(Self(Listing::read(&text).map_err(Thrown)?))
+    }
+}
+
+impl<'a> ApiExtractor<'a> for Report {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        schema::FeedbackRequest::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        Some(content(vec![("application/json", reference::<schema::FeedbackRequest>())]))
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let service = Service::of(request);
+        let deadline = service.intake.deadline(Arrival::of(request).at);
+        let taken = service.feedback.take(request, body.take()?, deadline).await;
+        Ok(Self(taken.map_err(Thrown)?))
     }
 }

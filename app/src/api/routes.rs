@@ -7,6 +7,7 @@ pub enum Route {
     PredictBatch,
     Infer,
     InferVersion,
+    Feedback,
     Model,
     Version,
     V2Server,
@@ -24,14 +25,16 @@ pub enum Route {
     Docs,
     OpenApi,
     Root,
+    Asset,
 }
 
 impl Route {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Predict,
         Self::PredictBatch,
         Self::Infer,
         Self::InferVersion,
+        Self::Feedback,
         Self::Model,
         Self::Version,
         Self::V2Server,
@@ -49,6 +52,7 @@ impl Route {
         Self::Docs,
         Self::OpenApi,
         Self::Root,
+        Self::Asset,
     ];
 
     /// As the document and every label spell it: what stands in `{}` is up to the caller.
@@ -58,6 +62,7 @@ impl Route {
             Self::PredictBatch => "/v1/predict/batch",
             Self::Infer => "/v2/models/{model}/infer",
             Self::InferVersion => "/v2/models/{model}/versions/{version}/infer",
+            Self::Feedback => "/v1/feedback",
             Self::Model => "/v1/model",
             Self::Version => "/version",
             Self::V2Server => "/v2",
@@ -75,6 +80,7 @@ impl Route {
             Self::Docs => "/docs",
             Self::OpenApi => "/openapi.json",
             Self::Root => "/",
+            Self::Asset => "/assets/{file}",
         }
     }
 
@@ -89,7 +95,11 @@ impl Route {
 
     /// The value of `Allow`.
     pub fn methods(self) -> &'static str {
-        if self.predicts() || self == Self::V2Index { "POST" } else { "GET, HEAD" }
+        if self.predicts() || matches!(self, Self::V2Index | Self::Feedback) {
+            "POST"
+        } else {
+            "GET, HEAD"
+        }
     }
 
     pub fn predicts(self) -> bool {

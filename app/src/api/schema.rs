@@ -96,7 +96,13 @@ impl Described for Answer {
     const NAME: &'static str = "Answer";
 
     fn schema() -> MetaSchema {
-        object("What the model sees in the picture", [verdict(), provenance()].concat())
+        let image = list(
+            "The image as the model saw it, where that was asked for: all values in one list, as a request \
+             may spell them",
+            integer("", 0),
+        );
+        let fields = [verdict(), vec![("image", image)], provenance()].concat();
+        optional(&["receipt", "image"], object("What the model sees in the picture", fields))
     }
 }
 
@@ -106,7 +112,8 @@ impl Described for BatchAnswer {
     const NAME: &'static str = "BatchAnswer";
 
     fn schema() -> MetaSchema {
-        let predictions = list("In the order of the images", object("", verdict()));
+        let verdict = optional(&["receipt"], object("", verdict()));
+        let predictions = list("In the order of the images", verdict);
         let fields = [vec![("predictions", predictions)], provenance()].concat();
         object("What the model sees in each picture", fields)
     }
@@ -118,6 +125,7 @@ fn verdict() -> Vec<(&'static str, MetaSchema)> {
         ("name", text("Its name")),
         ("confidence", share("Its probability")),
         ("probabilities", list("Of every class, in the model's order", share(""))),
+        ("receipt", text("To be sent back with the true label; absent where feedback is off")),
     ]
 }
 
@@ -126,6 +134,40 @@ fn provenance() -> Vec<(&'static str, MetaSchema)> {
         ("model_version", text("The model that said so")),
         ("request_id", text("As in the header `X-Request-Id` and in the log")),
     ]
+}
+
+pub struct FeedbackRequest;
+
+impl Described for FeedbackRequest {
+    const NAME: &'static str = "FeedbackRequest";
+
+    fn schema() -> MetaSchema {
+        object(
+            "What a picture really was",
+            vec![
+                ("receipt", text("As it came with the answer")),
+                ("label", integer("Index of the true class", 0)),
+            ],
+        )
+    }
+}
+
+pub struct Thanks;
+
+impl Described for Thanks {
+    const NAME: &'static str = "Thanks";
+
+    fn schema() -> MetaSchema {
+        object(
+            "What became of the feedback",
+            vec![
+                ("correct", flag("Whether the prediction was right")),
+                ("counted", flag("False where this receipt was counted before")),
+                ("model_version", text("The model that it is about")),
+                ("request_id", text("As in the header `X-Request-Id` and in the log")),
+            ],
+        )
+    }
 }
 
 pub struct Model;
@@ -248,6 +290,10 @@ fn list(description: &'static str, items: MetaSchema) -> MetaSchema {
 
 fn text(description: &'static str) -> MetaSchema {
     described("string", description)
+}
+
+fn flag(description: &'static str) -> MetaSchema {
+    described("boolean", description)
 }
 
 pub fn integer(description: &'static str, minimum: u16) -> MetaSchema {

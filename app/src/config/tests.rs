@@ -165,3 +165,16 @@ fn a_switch_that_cannot_be_used_is_a_mistake_like_any_other() {
         check(&[&whose[..], &[place]].concat(), &["--jwt-keys (JWT_KEYS): ", told]);
     }
 }
+
+#[test]
+fn a_key_that_is_missing_or_weak_is_a_mistake_and_never_told() {
+    let told = |file: &str| {
+        let args = ["--model-dir", ".", "--feedback-key-file", file];
+        config(&args).unwrap_err().to_string()
+    };
+    let missing = told("no/such/file");
+    assert!(missing.contains("(FEEDBACK_KEY_FILE): ") && missing.contains("no/such/file"));
+    let weak = told("Cargo.toml");
+    assert!(weak.contains("a key per line") && !weak.contains("[package]"), "{weak}");
+    assert!(config(&["--model-dir", "."]).unwrap().feedback_keys.is_none());
+}

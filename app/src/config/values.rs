@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use contract::causes;
 use model::classifier::MAX_THREADS;
+use protocol::receipt::Keys;
 use tracing_subscriber::filter::Targets;
 
 pub(super) fn artifact_folder(text: &str) -> Result<PathBuf, String> {
@@ -13,6 +15,12 @@ pub(super) fn artifact_folder(text: &str) -> Result<PathBuf, String> {
         path if PathBuf::from(path).is_dir() => Ok(path.into()),
         path => Err(format!("`{path}` is not a folder")),
     }
+}
+
+pub(super) fn keys(file: &str) -> Result<Keys, String> {
+    let text = fs_err::read_to_string(file)
+        .map_err(|error| causes::sentence(anyhow::Error::from(error).chain()))?;
+    Keys::parse(&text).map_err(|error| format!("`{file}`: {error}"))
 }
 
 pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {

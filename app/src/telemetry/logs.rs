@@ -84,8 +84,9 @@ impl MakeWriter<'_> for Lines {
 
 /// One line for one request; what machines poll is told at `debug` only.
 pub fn access(exchange: &Exchange<'_>, model_version: &str) {
-    let Exchange { request_id, trace, method, route, status, elapsed, refused, answer, client } =
+    let Exchange { request_id, trace, method, route, status, elapsed, refused, answer, .. } =
         exchange;
+    let Exchange { client, feedback, .. } = exchange;
     let first = answer.and_then(|answer| answer.predictions.first());
     let single = first.filter(|_| answer.is_some_and(|answer| answer.predictions.len() == 1));
     macro_rules! line {
@@ -106,6 +107,11 @@ pub fn access(exchange: &Exchange<'_>, model_version: &str) {
                 queue_ms = answer.map(|answer| milliseconds(answer.timings.queue)),
                 infer_ms = answer.map(|answer| milliseconds(answer.timings.infer)),
                 batch = answer.map(|answer| answer.batch),
+                about = feedback.map(|taken| &*taken.feedback.receipt.request_id),
+                image = feedback.map(|taken| taken.feedback.receipt.image),
+                predicted = feedback.map(|taken| taken.feedback.receipt.label),
+                truth = feedback.map(|taken| taken.feedback.truth),
+                counted = feedback.map(|taken| taken.counted),
                 model_version,
                 "request"
             )

@@ -14,6 +14,7 @@ use prometheus::{
 use protocol::problem::Code;
 
 use crate::answer::Timings;
+use crate::api::feedback::Taken;
 use crate::api::routes::{self, Route};
 use crate::engine::{Batch, Engine, Released};
 use crate::envelope::Exchange;
@@ -39,6 +40,8 @@ pub struct Metrics {
     /// By label.
     classes: Vec<IntCounter>,
     confidence: Histogram,
+    /// By predicted label: what turned out wrong, and right.
+    feedback: Vec<[IntCounter; 2]>,
     batches: Batches,
     queue_depth: IntGauge,
     drift: Drift,
@@ -92,6 +95,10 @@ impl Metrics {
         );
         let drift = of_model("drift_score", "Distance of the newest predictions from the baseline");
         let window = of_model("drift_window_images", "Images that the distance is measured on");
+        let feedback = of_model(
+            "prediction_feedback_total",
+            "Labels that callers sent back, by predicted class and whether that was right",
+        );
         let size = Opts::new("inference_batch_size", "Images computed together");
         let released = Opts::new("inference_batch_released_total", "Batches by why they started");
         let active = Opts::new("http_server_active_requests", "Requests being answered");
@@ -110,6 +117,9 @@ impl Metrics {
             rejected.with_label_values(&[code.as_str()]);
         }
         let classes = register(&registry, IntCounterVec::new(classes, &["class"]));
+        let feedback = register(&registry, IntCounterVec::new(feedback, &["class", "correct"]));
+        let by_correctness =
+            |class: &String| ["false", "true"].map(|is| feedback.with_label_values(&[class, is]));
         let released = register(&registry, IntCounterVec::new(released, &["reason"]));
         let metrics = Self {
             requests: register(&registry, histograms(requests, &SECONDS, &by_request)),
@@ -120,6 +130,7 @@ impl Metrics {
             rejected,
             classes: task.classes.iter().map(|class| classes.with_label_values(&[class])).collect(),
             confidence: register(&registry, histogram(confidence, &SHARES)),
+            feedback: task.classes.iter().map(by_correctness).collect(),
             batches: Batches {
                 size: register(&registry, histogram(size, &IMAGES)),
                 full: released.with_label_values(&["full"]),
@@ -166,6 +177,11 @@ impl Metrics {
         let status = exchange.status.as_str();
         let labels = [method(exchange.method), route, status];
         self.requests.with_label_values(&labels).observe(exchange.elapsed.as_secs_f64());
+        if let Some(Taken { feedback, counted: true }) = exchange.feedback {
+            if let Some(counters) = self.feedback.get(feedback.receipt.label) {
+                counters[usize::from(feedback.is_correct())].inc();
+            }
+        }
         if !exchange.route.is_some_and(Route::predicts) {
             return;
         }

@@ -26,6 +26,9 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 pub(crate) const SHAPE: Shape = Shape { height: 8, width: 8, channels: 1 };
+/// Switches feedback on.
+pub(crate) const KEY: [&str; 2] =
+    ["--feedback-key-file", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/service/feedback.key")];
 pub(crate) const CLASSES: [&str; 3] = ["left", "right", "none"];
 
 /// Bright on the left, bright on the right, or neither.
@@ -162,6 +165,10 @@ async fn warm(service: Arc<Service>) -> Client {
 
 pub(crate) async fn body(response: poem::test::TestResponse) -> Value {
     serde_json::from_slice(&response.0.into_body().into_vec().await.unwrap()).unwrap()
+}
+
+pub(crate) async fn metrics(client: &Client) -> String {
+    client.get("/metrics").send().await.0.into_body().into_string().await.unwrap()
 }
 
 pub(crate) fn png(image: &Image) -> Vec<u8> {

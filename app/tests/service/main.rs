@@ -3,8 +3,10 @@
 
 mod access;
 mod document;
+mod feedback;
 mod harness;
 mod lifecycle;
+mod page;
 mod predicts;
 mod records;
 mod refuses;

@@ -50,6 +50,28 @@ async fn one_picture_in_every_spelling_has_the_same_answer() {
 }
 
 #[tokio::test]
+async fn the_image_that_the_model_saw_has_the_same_answer_when_it_is_sent() {
+    let client = client(&[]).await;
+    let large = image::imageops::resize(
+        &image::load_from_memory(&png(&image(1))).unwrap(),
+        40,
+        40,
+        image::imageops::FilterType::Nearest,
+    );
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    large.write_to(&mut bytes, ImageFormat::Png).unwrap();
+    let ask = client.post("/v1/predict?image=true").content_type("image/png");
+    let answer = body(ask.body(bytes.into_inner()).send().await).await;
+    assert_eq!(answer["image"].as_array().unwrap().len(), 64);
+    let again = client.post("/v1/predict").body_json(&json!({ "image": answer["image"] }));
+    let again = body(again.send().await).await;
+    assert_eq!(again["probabilities"], answer["probabilities"]);
+    assert!(again.get("image").is_none(), "{again}");
+    let unclear = client.post("/v1/predict?image=perhaps").body_json(&json!({ "image": [] }));
+    assert_eq!(body(unclear.send().await).await["code"], "malformed_request");
+}
+
+#[tokio::test]
 async fn a_batch_is_answered_in_its_order() {
     let client = client(&[]).await;
     let images = [2, 0, 1, 0].map(|label| image(label).pixels().to_vec());
@@ -73,7 +95,10 @@ async fn every_answer_says_who_gave_it() {
         (Method::GET, "/metrics", 200),
         (Method::GET, "/docs", 200),
         (Method::GET, "/openapi.json", 200),
-        (Method::GET, "/", 307),
+        (Method::GET, "/", 200),
+        (Method::HEAD, "/assets/style.css", 200),
+        (Method::GET, "/assets/nothing", 404),
+        (Method::GET, "/v1/feedback", 405),
         (Method::GET, "/nothing", 404),
         (Method::GET, "/v1/predict/", 404),
         (Method::DELETE, "/v1/model", 405),

@@ -12,6 +12,7 @@ use poem::{Body, Endpoint, Response};
 use protocol::problem::Code;
 use serde_json::{Value, json};
 
+use crate::feedback;
 use crate::harness::{CLASSES, Client, body, classify, client, file, image, png, service};
 
 /// A request to a service of which each is refused with this code.
@@ -88,6 +89,12 @@ async fn provoke(code: Code) -> TestResponse {
             cold.get("/readyz").send().await
         }
         Code::DeadlineExceeded => predict(&stuck(&["--request-timeout", "30ms"]).client).await,
+        Code::FeedbackOff
+        | Code::OtherModel
+        | Code::ExpiredReceipt
+        | Code::InvalidFeedback
+        | Code::InvalidReceipt
+        | Code::UnknownLabel => feedback::refused(code).await,
     }
 }
 

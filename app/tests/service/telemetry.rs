@@ -6,11 +6,7 @@ use poem::http::Method;
 use serde_json::{Value, json};
 use tracing_subscriber::layer::SubscriberExt;
 
-use crate::harness::{body, client, image};
-
-async fn metrics(client: &poem::test::TestClient<impl poem::Endpoint>) -> String {
-    client.get("/metrics").send().await.0.into_body().into_string().await.unwrap()
-}
+use crate::harness::{KEY, body, client, image, metrics};
 
 #[tokio::test]
 async fn hostile_addresses_and_methods_share_their_series() {
@@ -19,6 +15,7 @@ async fn hostile_addresses_and_methods_share_their_series() {
         client.get(format!("/{i}/../../etc/passwd")).send().await;
         client.get(format!("/v1/predict?{i}")).send().await;
         client.request(Method::from_bytes(format!("M{i}").as_bytes()).unwrap(), "/").send().await;
+        client.get(format!("/assets/{i}.js")).send().await;
         client.get("/version").header("X-Request-Id", format!("id-{i}")).send().await;
     };
     ask(0).await;
@@ -83,12 +80,14 @@ async fn the_log_has_a_line_per_request_and_no_pixels() {
     let writer = buffer.clone();
     let layer = logs::layer(move || writer.clone());
     let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
-    let client = client(&[]).await;
+    let client = client(&KEY).await;
     let mut pixels = image(1).pixels().to_vec();
     pixels[..4].copy_from_slice(&[201, 202, 203, 204]);
     let request = client.post("/v1/predict").header("X-Request-Id", "r-1");
     let answer = body(request.body_json(&json!({ "image": pixels })).send().await).await;
     assert_eq!(answer["request_id"], "r-1");
+    let report = json!({ "receipt": answer["receipt"], "label": 2 });
+    client.post("/v1/feedback").header("X-Request-Id", "r-2").body_json(&report).send().await;
     pixels[9] = 0;
     let wrong = json!({ "image": [pixels, "spelled <out>"] });
     client.post("/v1/predict?secret=1").body_json(&wrong).send().await;
@@ -97,14 +96,19 @@ async fn the_log_has_a_line_per_request_and_no_pixels() {
     let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let lines: Vec<_> = lines.iter().filter(|line| line["target"] == "access").collect();
-    assert_eq!(lines.len(), 3, "{text}");
+    assert_eq!(lines.len(), 4, "{text}");
     let fields =
         |line: &Value| ["route", "status", "label", "code"].map(|field| line[field].clone());
     assert_eq!(lines[0]["request_id"], "r-1");
     assert_eq!(fields(lines[0]), [json!("/v1/predict"), json!(200), json!(1), Value::Null]);
-    assert_eq!(lines[1]["code"], "invalid_image");
-    assert_eq!(lines[2]["route"], "_unmatched");
-    for secret in ["202,203", "spelled", "secret", "no/such"] {
+    let told = |line: &Value| {
+        ["request_id", "about", "predicted", "truth", "counted"].map(|field| line[field].clone())
+    };
+    assert_eq!(told(lines[1]), [json!("r-2"), json!("r-1"), json!(1), json!(2), json!(true)]);
+    assert_eq!(lines[2]["code"], "invalid_image");
+    assert_eq!(lines[3]["route"], "_unmatched");
+    let receipt = answer["receipt"].as_str().unwrap();
+    for secret in ["202,203", "spelled", "secret", "no/such", receipt] {
         assert!(!text.contains(secret), "`{secret}` in\n{text}");
     }
 }

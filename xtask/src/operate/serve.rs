@@ -50,7 +50,7 @@ impl Args {
         step("building the service");
         let service = cargo::build(repo, "app", "mnist-api")?;
         let revision = git::head(repo).map_or_else(|| "unknown".to_owned(), |head| head.revision);
-        step(format_args!("serving on http://127.0.0.1:{0}/docs (Ctrl-C stops)", self.port));
+        step(format_args!("serving on http://127.0.0.1:{0} (Ctrl-C stops)", self.port));
         Cmd::new(service, repo.root())
             .arg("serve")
             .arg("--listen")
