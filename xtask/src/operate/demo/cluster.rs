@@ -72,10 +72,12 @@ pub(super) fn run(repo: &Repo, args: &Args, keep: bool) -> anyhow::Result<()> {
     let played = play(repo, args, transcript, &company, &repository, faults.as_ref());
     if keep {
         data(format_args!("\nkept: everything named {}", company.name()));
+        let name = company.name();
         data(format_args!(
-            "  kubectl delete namespace {0} {0}-staging {0}-production",
-            company.name()
+            "  kubectl -n argocd delete application {name}-root {name}-staging {name}-production"
         ));
+        data(format_args!("  kubectl -n argocd delete appproject {name} {name}-root"));
+        data(format_args!("  kubectl delete namespace {name} {name}-staging {name}-production"));
         return played;
     }
     transcript.say("everything that was made is taken away");
