@@ -103,8 +103,8 @@ impl Api {
 
     /// Say what a picture really was
     ///
-    /// With the receipt that came with its answer, to any replica, within a week. Each receipt counts
-    /// once. Without receipts in the answers this is switched off.
+    /// With the receipt that came with its answer, to any replica, within a week. A replica counts a receipt
+    /// once, as long as it remembers it. Without receipts in the answers this is switched off.
     #[oai(
         path = "/v1/feedback",
         method = "post",

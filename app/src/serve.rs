@@ -166,6 +166,9 @@ pub async fn until_ended(
         signal = signals.next() => tracing::warn!(signal, "requests were cut short"),
     }
     serving.abort();
+    if let Some(records) = &service.records {
+        records.flush();
+    }
     tracing::info!("ended");
     Ok(())
 }

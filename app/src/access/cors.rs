@@ -15,9 +15,10 @@ use poem::{Request, Response};
 use crate::api::routes::Route;
 
 /// What a page may send, beyond what every page may.
-const SENT: &str = "authorization, content-type, x-api-key, x-request-id, traceparent, tracestate";
+const SENT: &str = "authorization, content-type, inference-header-content-length, x-api-key, \
+                    x-request-id, traceparent, tracestate";
 /// What it may read of an answer. No cookies: there are none.
-const READ: &str = "retry-after, server-timing, www-authenticate, x-request-id, x-app-version, \
+const READ: &str = "inference-header-content-length, retry-after, server-timing, www-authenticate, x-request-id, x-app-version, \
                     x-model-name, x-model-version, x-model-digest";
 /// Seconds for which a browser need not ask again.
 const MAX_AGE: &str = "600";

@@ -100,8 +100,7 @@ fn audience(options: &Options, found: &mut Mistakes) -> Option<Audience> {
 }
 
 fn tls(options: &Options, found: &mut Mistakes) -> Option<Option<Tls>> {
-    let set = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    match (set(&options.tls_cert_file), set(&options.tls_key_file)) {
+    match (options.tls_cert_file.clone(), options.tls_key_file.clone()) {
         (None, None) => Some(None),
         (Some(cert), Some(key)) => {
             let open = |cert: &str| Tls::open(Path::new(cert), Path::new(&key));

@@ -109,7 +109,6 @@ fn every_switch_is_off_until_it_is_set() {
         |args: &[&str]| config(&[&["--model-dir", "."], args].concat()).unwrap().switches.told();
     let all = "API keys, tokens, rate limit, TLS, CORS, admin port";
     assert_eq!(told(&[]), ["", all]);
-    assert_eq!(told(&["--api-keys-file=", "--rate-limit=", "--tls-cert-file="]), ["", all]);
     let on = [
         "--api-keys-file",
         &file("keys"),
@@ -177,4 +176,15 @@ fn a_key_that_is_missing_or_weak_is_a_mistake_and_never_told() {
     let weak = told("Cargo.toml");
     assert!(weak.contains("a key per line") && !weak.contains("[package]"), "{weak}");
     assert!(config(&["--model-dir", "."]).unwrap().feedback_keys.is_none());
+}
+
+#[test]
+fn a_switch_that_is_set_to_nothing_is_not_off() {
+    let flags = ["api-keys-file", "jwt-keys", "rate-limit", "cors-origins", "admin-listen"];
+    for flag in flags {
+        let told = config(&["--model-dir", ".", &format!("--{flag}=")]).unwrap_err().to_string();
+        assert!(told.contains("set to nothing"), "{flag}: {told}");
+    }
+    let tls = ["--model-dir", ".", "--tls-cert-file=", "--tls-key-file="];
+    assert!(config(&tls).unwrap_err().to_string().contains("TLS_CERT_FILE"));
 }

@@ -27,7 +27,6 @@ pub struct Options {
     pub pixels: f64,
 }
 
-/// Written to the end when dropped.
 pub struct Records {
     lines: Lines,
     pixels: f64,
@@ -38,6 +37,11 @@ impl Records {
     pub fn open(options: &Options, dropped: IntCounter) -> io::Result<Self> {
         let file = Rotating::open(&options.file, options.size)?;
         Ok(Self { lines: Lines::to(file, "records", dropped)?, pixels: options.pixels })
+    }
+
+    /// What was observed before is written when this returns, or cannot be.
+    pub fn flush(&self) {
+        self.lines.flush();
     }
 
     pub fn observe(&self, exchange: &Exchange<'_>, identity: &Identity) {
@@ -95,6 +99,6 @@ impl std::fmt::Debug for Records {
 
 impl Drop for Records {
     fn drop(&mut self) {
-        self.lines.flush();
+        self.flush();
     }
 }

@@ -42,7 +42,11 @@ impl Rotating {
                 _ => {}
             }
         }
-        fs::rename(&self.path, aside(&self.path, 1))?;
+        // Whoever took it away took it: what comes next needs a file all the same.
+        match fs::rename(&self.path, aside(&self.path, 1)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         *self = Self::open(&self.path, self.limit)?;
         Ok(())
     }
@@ -91,6 +95,22 @@ mod tests {
         assert_eq!(lines(&aside(&path, 1)), ["line 096", "line 097", "line 098"]);
         assert_eq!(lines(&aside(&path, KEPT)), ["line 087", "line 088", "line 089"]);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 5);
+    }
+
+    #[test]
+    fn a_file_that_somebody_removed_is_begun_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records");
+        let mut file = Rotating::open(&path, 10).unwrap();
+        file.write_all(b"line 1\n").unwrap();
+        fs::remove_file(&path).unwrap();
+        for line in ["line 2\n", "line 3\n", "line 4\n"] {
+            file.write_all(line.as_bytes()).unwrap();
+        }
+        file.flush().unwrap();
+        assert_eq!(lines(&path), ["line 4"]);
+        assert_eq!(lines(&aside(&path, 1)), ["line 3"]);
+        assert_eq!(lines(&aside(&path, 2)), ["line 2"]);
     }
 
     #[test]

@@ -53,6 +53,7 @@ export class Feedback {
       byId("thanks").textContent = counted ? `Thank you: ${judged}.` : "That answer was counted before.";
     } catch (error) {
       byId("thanks").textContent = `Not counted: ${error.message}`;
+      byId("truths").disabled = false;
     }
   }
 }

@@ -26,6 +26,9 @@ struct Fault {
     when: Moment,
     /// For `sh`, in the checkout's folder. `DEMO` is the name that everything of the demo begins with.
     r#break: String,
+    /// Whether callers may be without an answer meanwhile.
+    #[serde(default)]
+    loses: bool,
     /// So long it stays broken, in seconds.
     #[serde(default)]
     lasts: u64,
@@ -144,7 +147,9 @@ impl Performance<'_> {
         let later = self.script.history(STAGING)?;
         ensure!(pinned(&later) == pinned(&after), "something was pinned after it was over");
         ensure!(later.tip() == after.tip(), "main did not come to rest");
-        Ok(Outcome { fault, seconds, seen: self.seen(STAGING)? })
+        let seen = self.seen(STAGING)?;
+        ensure!(fault.loses || seen.lost == 0, "requests were lost");
+        Ok(Outcome { fault, seconds, seen })
     }
 
     fn strike(&self, faults: &Faults, fault: &Fault) -> anyhow::Result<()> {
