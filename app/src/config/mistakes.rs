@@ -42,16 +42,15 @@ impl Mistakes {
         }
     }
 
-    /// Of a flag that may be left out: none where it is, or is set to nothing.
+    /// Of a flag that may be left out: none where it is, or is set to nothing. A mistake is none too, and no
+    /// configuration comes of it.
     pub(super) fn check_set<T>(
         &mut self,
         flag: &str,
         text: Option<&str>,
         parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Option<Option<T>> {
-        match text.filter(|text| !text.is_empty()) {
-            Some(text) => self.check(flag, text, parse).map(Some),
-            None => Some(None),
-        }
+    ) -> Option<T> {
+        let text = text.filter(|text| !text.is_empty())?;
+        self.check(flag, text, parse)
     }
 }
