@@ -216,10 +216,23 @@ fn what_a_component_is_for_is_in_the_manifests() {
     }
 }
 
+/// What is at a place, or at each where it has a `*`; null where nothing is.
+fn at(object: &Value, pointer: &str) -> Vec<Value> {
+    let mut found = vec![object.clone()];
+    for step in pointer.split('/').skip(1) {
+        let next = |value: &Value| match step {
+            "*" => value.as_array().cloned().unwrap_or_default(),
+            step => value.pointer(&format!("/{step}")).cloned().into_iter().collect(),
+        };
+        found = found.iter().flat_map(next).collect();
+    }
+    if found.is_empty() { vec![Value::Null] } else { found }
+}
+
 fn has_its_shape(component: &str, objects: &[Value]) {
     for (_, kind, pointer, expected) in SHAPES.iter().filter(|shape| shape.0 == component) {
-        let at = |object: &Value| object.pointer(pointer).cloned().unwrap_or_default();
-        let found: Vec<Value> = of(objects, kind).into_iter().map(at).collect();
+        let found: Vec<Value> =
+            of(objects, kind).into_iter().flat_map(|object| at(object, pointer)).collect();
         let expected: Value = serde_yaml::from_str(expected).unwrap();
         assert!(found.contains(&expected), "{component}: {kind}{pointer} is {found:?}");
     }

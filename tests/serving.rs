@@ -98,8 +98,8 @@ fn smoke_passes_a_good_model_and_refuses_a_stale_one() {
 #[test]
 fn once_keys_are_on_smoke_and_callers_need_one_and_the_start_says_what_is_off() {
     let (artifact, folder) = (quick(), tempfile::tempdir().unwrap());
-    let mut make = command(repo::release_binary("mnist-api"), &repo::root());
-    let made = run(make.args(["key", "smoke", "--scopes", "predict"])).success().stdout;
+    let mut program = command(repo::release_binary("mnist-api"), &repo::root());
+    let made = run(program.args(["key", "smoke", "--scopes", "predict"])).success().stdout;
     let (key, line) = made.trim_end().split_once('\n').unwrap();
     let [keys, own] = [("keys", line), ("key", key)].map(|(name, text)| {
         let path = folder.path().join(name);

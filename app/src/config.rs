@@ -197,7 +197,7 @@ fn read(options: &Options, found: &mut Mistakes) -> Option<Config> {
         log: log?,
         app_version: app_version?,
         revision: revision?,
-        switches: switches?,
+        switches,
     })
 }
 

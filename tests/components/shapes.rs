@@ -1,9 +1,9 @@
 //! What each component is for, as places in the manifests.
 
-/// Component, kind, place, and what must be there, as YAML.
+/// Component, kind, place (`*` is any of a list), and what must be there, as YAML.
 pub(crate) const SHAPES: &[(&str, &str, &str, &str)] = &[
-    ("access", "Deployment", FIRST_MOUNT, "/run/secrets/api-keys"),
-    ("access", "Deployment", "/spec/template/spec/volumes/0/secret/secretName", "api-keys"),
+    ("access", "Deployment", ANY_MOUNT, "/run/secrets/api-keys"),
+    ("access", "Deployment", "/spec/template/spec/volumes/*/secret/secretName", "api-keys"),
     (
         "access",
         "Deployment",
@@ -11,8 +11,8 @@ pub(crate) const SHAPES: &[(&str, &str, &str, &str)] = &[
         "admin",
     ),
     ("access", "Deployment", "/spec/template/spec/containers/0/ports/0/containerPort", "9000"),
-    ("access", "Job", "/spec/template/spec/volumes/0/secret/secretName", "smoke-key"),
-    ("access", "Job", FIRST_MOUNT, "/run/secrets/smoke-key"),
+    ("access", "Job", "/spec/template/spec/volumes/*/secret/secretName", "smoke-key"),
+    ("access", "Job", ANY_MOUNT, "/run/secrets/smoke-key"),
     ("access", "NetworkPolicy", "/spec/ingress/0/ports/0/port", "9000"),
     ("ingress-tls", "Service", "/spec/type", "ClusterIP"),
     ("ingress-tls", "NetworkPolicy", "/spec/ingress/0/ports/0/port", "8089"),
@@ -28,7 +28,7 @@ pub(crate) const SHAPES: &[(&str, &str, &str, &str)] = &[
         "/spec/provider/vault/auth/kubernetes/mountPath",
         "kubernetes",
     ),
-    ("feedback", "Deployment", FIRST_MOUNT, "/run/secrets/feedback"),
+    ("feedback", "Deployment", ANY_MOUNT, "/run/secrets/feedback"),
     ("feedback", "Deployment", KEY_SECRET, "feedback-key"),
     ("gpu", "Deployment", "/spec/strategy/rollingUpdate", "{ maxSurge: 0, maxUnavailable: 1 }"),
     (
@@ -73,8 +73,8 @@ pub(crate) const SHAPES: &[(&str, &str, &str, &str)] = &[
     ("mesh", "HorizontalPodAutoscaler", "/spec/metrics/1/containerResource/container", "api"),
 ];
 
-const FIRST_MOUNT: &str = "/spec/template/spec/containers/0/volumeMounts/0/mountPath";
-const KEY_SECRET: &str = "/spec/template/spec/volumes/0/secret/secretName";
+const ANY_MOUNT: &str = "/spec/template/spec/containers/0/volumeMounts/*/mountPath";
+const KEY_SECRET: &str = "/spec/template/spec/volumes/*/secret/secretName";
 const SIDECAR: &str = "/spec/template/metadata/labels/sidecar.istio.io~1inject";
 const NATIVE_SIDECAR: &str = "/spec/template/metadata/annotations/sidecar.istio.io~1nativeSidecar";
 const KINDS_OF_NODES: &str = "/spec/template/spec/topologySpreadConstraints/0/topologyKey";

@@ -82,7 +82,7 @@ pub fn name(text: &str) -> Result<String, String> {
     if (1..=64).contains(&text.len()) && text.chars().all(fits) {
         Ok(text.to_owned())
     } else {
-        Err("a name is 1 to 64 letters, digits, `.`, `_` and `-`".to_owned())
+        Err("a name is 1 to 64 of A-Z, a-z, 0-9, `.`, `_` and `-`".to_owned())
     }
 }
 

@@ -42,22 +42,19 @@ impl Mistakes {
         }
     }
 
-    /// Of a flag that may be left out. Set to nothing it is a mistake: a variable that somebody forgot to fill
-    /// must not open the service to all.
+    /// Of a flag that may be left out: none where it is. A mistake is none too, and no configuration comes of it.
+    /// Set to nothing is a mistake: a variable that somebody forgot to fill must not open the service to all.
     pub(super) fn check_set<T>(
         &mut self,
         flag: &str,
         text: Option<&str>,
         parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Option<Option<T>> {
-        match text {
-            Some("") => {
-                let nothing =
-                    |_: &str| Err("set to nothing; leave it out to switch it off".to_owned());
-                self.check::<T>(flag, "", nothing).map(Some)
-            }
-            Some(text) => self.check(flag, text, parse).map(Some),
-            None => Some(None),
+    ) -> Option<T> {
+        match text? {
+            "" => self.check(flag, "", |_| {
+                Err("set to nothing; leave it out to switch it off".to_owned())
+            }),
+            text => self.check(flag, text, parse),
         }
     }
 }

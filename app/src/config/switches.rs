@@ -61,50 +61,43 @@ pub struct Switches {
     pub admin_listen: Option<SocketAddr>,
 }
 
-pub(super) fn read(options: &Options, found: &mut Mistakes) -> Option<Switches> {
+pub(super) fn read(options: &Options, found: &mut Mistakes) -> Switches {
     let keys = found.check_set("api-keys-file", options.api_keys_file.as_deref(), |file| {
         Reloaded::open("API keys", [Path::new(file)], |[text]| Keys::parse(text))
     });
     let audience = audience(options, found);
-    let tokens = found.check_set("jwt-keys", options.jwt_keys.as_deref(), |place| {
-        Tokens::new(place, audience.clone().unwrap_or_default())
-    });
+    let tokens = found
+        .check_set("jwt-keys", options.jwt_keys.as_deref(), |place| Tokens::new(place, audience));
     let rate = found.check_set("rate-limit", options.rate_limit.as_deref(), str::parse::<Rate>);
     let origins = options.cors_origins.as_deref();
     let origins = found.check_set("cors-origins", origins, str::parse::<Origins>);
-    let admin_listen = found.check_set("admin-listen", options.admin_listen.as_deref(), address);
-    let tls = tls(options, found);
-    audience?;
-    Some(Switches {
-        access: Arc::new(Access::new(keys?, tokens?, rate?.map(Limiter::new), origins?)),
-        tls: tls?,
-        admin_listen: admin_listen?,
-    })
-}
-
-fn audience(options: &Options, found: &mut Mistakes) -> Option<Audience> {
-    let set = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    let (issuer, audience) = (set(&options.jwt_issuer), set(&options.jwt_audience));
-    match (set(&options.jwt_keys), issuer, audience) {
-        (None, None, None) => Some(Audience::default()),
-        (Some(_), Some(issuer), Some(audience)) => Some(Audience { issuer, audience }),
-        _ => {
-            found.add(
-                "--jwt-keys (JWT_KEYS), --jwt-issuer (JWT_ISSUER) and --jwt-audience (JWT_AUDIENCE) \
-                 go together: a token for another service must not pass here"
-                    .to_owned(),
-            );
-            None
-        }
+    Switches {
+        access: Arc::new(Access::new(keys, tokens, rate.map(Limiter::new), origins)),
+        tls: tls(options, found),
+        admin_listen: found.check_set("admin-listen", options.admin_listen.as_deref(), address),
     }
 }
 
-fn tls(options: &Options, found: &mut Mistakes) -> Option<Option<Tls>> {
+fn audience(options: &Options, found: &mut Mistakes) -> Audience {
+    let set = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    match (set(&options.jwt_keys), set(&options.jwt_issuer), set(&options.jwt_audience)) {
+        (None, None, None) => {}
+        (Some(_), Some(issuer), Some(audience)) => return Audience { issuer, audience },
+        _ => found.add(
+            "--jwt-keys (JWT_KEYS), --jwt-issuer (JWT_ISSUER) and --jwt-audience (JWT_AUDIENCE) go \
+             together: a token for another service must not pass here"
+                .to_owned(),
+        ),
+    }
+    Audience::default()
+}
+
+fn tls(options: &Options, found: &mut Mistakes) -> Option<Tls> {
     match (options.tls_cert_file.clone(), options.tls_key_file.clone()) {
-        (None, None) => Some(None),
+        (None, None) => None,
         (Some(cert), Some(key)) => {
             let open = |cert: &str| Tls::open(Path::new(cert), Path::new(&key));
-            found.check("tls-cert-file", &cert, open).map(Some)
+            found.check("tls-cert-file", &cert, open)
         }
         _ => {
             found.add(

@@ -108,7 +108,7 @@ fn a_key_that_is_added_opens_and_one_that_is_taken_out_does_no_more() {
     let (new, line) = mint("shop", "predict".parse().unwrap()).unwrap();
     assert_eq!(status(&new), 401);
     file(&folder, "keys", &line);
-    until((200, 401), || (status(&new), status(&old)));
+    until(&(200, 401), || (status(&new), status(&old)));
 }
 
 #[tokio::test]

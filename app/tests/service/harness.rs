@@ -134,11 +134,11 @@ pub(crate) fn file(folder: &TempDir, name: &str, text: &str) -> String {
 }
 
 /// Asks until the answer is the expected one: what is reloaded takes a while.
-pub(crate) fn until<T: PartialEq + std::fmt::Debug>(expected: T, ask: impl Fn() -> T) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+pub(crate) fn until<T: PartialEq + std::fmt::Debug>(expected: &T, ask: impl Fn() -> T) {
+    let deadline = Instant::now() + Duration::from_mins(1);
     loop {
         let found = ask();
-        if found == expected {
+        if found == *expected {
             return;
         }
         assert!(Instant::now() < deadline, "still {found:?}, not {expected:?}");

@@ -84,8 +84,8 @@ fn a_new_certificate_takes_over_and_no_request_is_lost_meanwhile() {
         assert!(is_answered(&running, &old.0), "the old one stays beside a key of another");
         file(&folder, "tls.key", "no key");
         file(&folder, "tls.key", &new.1);
-        until((true, false), || (is_answered(&running, &new.0), is_answered(&running, &old.0)));
-        until(true, || answered.load(Ordering::Acquire) > before + 10);
+        until(&(true, false), || (is_answered(&running, &new.0), is_answered(&running, &old.0)));
+        until(&true, || answered.load(Ordering::Acquire) > before + 10);
         drop(stopping);
     });
 }

@@ -183,7 +183,7 @@ fn a_token_passes_that_the_issuer_signed_for_us_and_for_now_and_no_other() {
     let issuer = Issuer::start(set(&[&edwards, &elliptic]));
     let running = serving(&issuer.url());
     // The first answer comes once the keys are here.
-    until(200, || ask(&running, &edwards.token()).0);
+    until(&200, || ask(&running, &edwards.token()).0);
     let check = |token: &str, status: u16, told: &str| {
         let (found, detail) = ask(&running, token);
         assert_eq!((found, detail.contains(told)), (status, true), "{told}: {found} {detail}");
@@ -225,7 +225,7 @@ fn a_key_that_nobody_has_seen_is_asked_for_and_made_up_ones_are_not_asked_for_ev
     let (old, new) = (Signer::edwards("old"), Signer::elliptic("new"));
     let issuer = Issuer::start(set(&[&old]));
     let running = serving(&issuer.url());
-    until(200, || ask(&running, &old.token()).0);
+    until(&200, || ask(&running, &old.token()).0);
     *issuer.set.lock().unwrap() = set(&[&new]);
     let before = issuer.asked();
     assert_eq!(ask(&running, &new.token()).0, 200);
@@ -253,5 +253,5 @@ fn keys_in_a_file_are_read_again_when_it_changes() {
     let running = serving(&file(&folder, "keys.json", &set(&[&old])));
     assert_eq!(ask(&running, &old.token()).0, 200);
     file(&folder, "keys.json", &set(&[&new]));
-    until((200, 401), || (ask(&running, &new.token()).0, ask(&running, &old.token()).0));
+    until(&(200, 401), || (ask(&running, &new.token()).0, ask(&running, &old.token()).0));
 }
