@@ -177,10 +177,10 @@ impl Metrics {
         let status = exchange.status.as_str();
         let labels = [method(exchange.method), route, status];
         self.requests.with_label_values(&labels).observe(exchange.elapsed.as_secs_f64());
-        if let Some(Taken { feedback, counted: true }) = exchange.feedback {
-            if let Some(counters) = self.feedback.get(feedback.receipt.label) {
-                counters[usize::from(feedback.is_correct())].inc();
-            }
+        if let Some(Taken { feedback, counted: true }) = exchange.feedback
+            && let Some(counters) = self.feedback.get(feedback.receipt.label)
+        {
+            counters[usize::from(feedback.is_correct())].inc();
         }
         if !exchange.route.is_some_and(Route::predicts) {
             return;
