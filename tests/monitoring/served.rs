@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use contract::artifact::Artifact;
 use contract::image::Image;
 use e2e::http::{Http, Reply};
 use e2e::model::quick;
@@ -34,6 +35,22 @@ fn predict(server: &Server) -> Reply {
     Http::default().post_json(&server.url("/v1/predict"), &body).unwrap()
 }
 
+/// The same through the Open Inference Protocol, of the model and of its version.
+fn infer(server: &Server, artifact: &Artifact) {
+    let (task, version) = (&artifact.manifest().task, &artifact.manifest().model_version);
+    let (_, image) = data::probes().0.swap_remove(0);
+    let shape = [1, task.input.height, task.input.width, task.input.channels];
+    let input =
+        json!({ "name": "image", "shape": shape, "datatype": "UINT8", "data": image.pixels() });
+    let body = json!({ "inputs": [input] });
+    let model = format!("/v2/models/{}", task.name);
+    for of in [model.clone(), format!("{model}/versions/{version}")] {
+        assert_eq!(server.get(&format!("{of}/ready")).unwrap().status, 200);
+        let reply = Http::default().post_json(&server.url(&format!("{of}/infer")), &body).unwrap();
+        assert_eq!(reply.status, 200, "{}", String::from_utf8_lossy(&reply.body));
+    }
+}
+
 /// Values by label.
 type Labels = BTreeMap<String, BTreeSet<String>>;
 
@@ -55,7 +72,8 @@ fn what_rules_and_dashboards_ask_for_is_what_the_service_tells() {
     let artifact = quick();
     let server = Server::start(artifact.path(), &[]);
     assert_eq!(predict(&server).status, 200);
-    for polled in ["/livez", "/readyz", "/metrics"] {
+    infer(&server, &artifact);
+    for polled in ["/livez", "/readyz", "/v2/health/live", "/v2/health/ready", "/metrics"] {
         assert_eq!(server.get(polled).unwrap().status, 200);
     }
     let page = server.get("/metrics").unwrap().body;
