@@ -1,6 +1,7 @@
 //! The shipped notifications under a name of the demo's own, so that what Argo CD sends to others stays as it is.
 
 use anyhow::Context;
+use base64::prelude::{BASE64_STANDARD, Engine};
 use fs_err as fs;
 use serde_yaml::{Mapping, Value};
 
@@ -57,16 +58,19 @@ pub(super) fn manifests(
         };
         data.insert(key.into(), value.into());
     }
-    let settings = object("ConfigMap", CONFIG_MAP, "data", data);
+    let settings = object("ConfigMap", CONFIG_MAP, Some(data));
+    // Of `stringData` the API server does not remember who set what, so it could not be taken back.
+    let token = BASE64_STANDARD.encode(token);
     let secret = Mapping::from_iter([(format!("{name}-token").into(), token.into())]);
-    let secret = object("Secret", SECRET, "stringData", secret);
+    let secret = object("Secret", SECRET, Some(secret));
     Ok(format!("{}---\n{}", serde_yaml::to_string(&settings)?, serde_yaml::to_string(&secret)?))
 }
 
-/// Applied by the same manager, these take back what it had set.
+/// Applied by the same manager, these take back what it had set. An empty `data` would stay its own, and the next
+/// who sets a key where there is none would be refused.
 pub(super) fn nothing() -> anyhow::Result<String> {
-    let settings = object("ConfigMap", CONFIG_MAP, "data", Mapping::new());
-    let secret = object("Secret", SECRET, "data", Mapping::new());
+    let settings = object("ConfigMap", CONFIG_MAP, None);
+    let secret = object("Secret", SECRET, None);
     Ok(format!("{}---\n{}", serde_yaml::to_string(&settings)?, serde_yaml::to_string(&secret)?))
 }
 
@@ -76,13 +80,14 @@ fn at(service: &str, url: &str) -> anyhow::Result<String> {
     Ok(serde_yaml::to_string(&settings)?)
 }
 
-fn object(kind: &str, name: &str, field: &str, data: Mapping) -> Mapping {
+fn object(kind: &str, name: &str, data: Option<Mapping>) -> Mapping {
     let metadata =
         Mapping::from_iter([("name".into(), name.into()), ("namespace".into(), "argocd".into())]);
-    Mapping::from_iter([
+    let mut object = Mapping::from_iter([
         ("apiVersion".into(), "v1".into()),
         ("kind".into(), kind.into()),
         ("metadata".into(), metadata.into()),
-        (field.into(), data.into()),
-    ])
+    ]);
+    object.extend(data.map(|data| ("data".into(), data.into())));
+    object
 }
