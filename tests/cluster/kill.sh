@@ -16,14 +16,16 @@ case $1 in
   pod)
     uid=$(kubectl --namespace "$2" get pod --selector "$3" --output 'jsonpath={.items[0].metadata.uid}')
     [ -n "$uid" ] || { echo "no pod $3 in $2" >&2; exit 1; }
-    killed=0
+    found=()
     for process in /proc/[0-9]*; do
       # The process that holds the pod's namespaces stays: without it, Kubernetes makes another pod of it.
       if grep -q "pod$uid" "$process/cgroup" 2>/dev/null && [ "$(cat "$process/comm")" != pause ]; then
-        kill -9 "${process#/proc/}" 2>/dev/null && killed=$((killed + 1))
+        found+=("${process#/proc/}")
       fi
     done
-    [ "$killed" -gt 0 ] || { echo "nothing of the pod runs on this machine" >&2; exit 1; }
+    [ "${#found[@]}" -gt 0 ] || { echo "nothing of the pod runs on this machine" >&2; exit 1; }
+    # All at once: one that saw another die would make something of it. Some may have ended meanwhile.
+    kill -9 "${found[@]}" 2>/dev/null || true
     ;;
   argo-cd)
     pods=(--namespace argocd --selector "app.kubernetes.io/name=argocd-$2")

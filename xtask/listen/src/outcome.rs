@@ -73,7 +73,8 @@ impl Next {
         match end {
             End::Code(0) => Self::Finish(Outcome::Done),
             End::Code(PAGED) => Self::Finish(Outcome::Paged),
-            End::Code(TRY_AGAIN) if tries_left > 0 => Self::TryAgain,
+            // Killed, for want of memory or by hand, it said nothing of the report.
+            End::Code(TRY_AGAIN) | End::Killed if tries_left > 0 => Self::TryAgain,
             End::Code(TRY_AGAIN) => Self::Finish(Outcome::GaveUp),
             End::Code(_) | End::Killed => Self::Finish(Outcome::Failed),
             End::TimedOut => Self::Finish(Outcome::TimedOut),
@@ -87,12 +88,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statuses_are_read_as_the_workflows_read_them() {
+    fn statuses_are_read_as_the_workflows_read_them_and_a_killed_one_is_no_verdict() {
         use Outcome::{Done, Failed, GaveUp, Paged};
         for (code, next) in [(0, Done), (4, Paged), (1, Failed), (2, Failed), (3, Failed)] {
             assert_eq!(Next::of(End::Code(code), 4), Next::Finish(next), "{code}");
         }
         assert_eq!(Next::of(End::Code(75), 1), Next::TryAgain);
+        assert_eq!(Next::of(End::Killed, 1), Next::TryAgain);
+        assert_eq!(Next::of(End::Killed, 0), Next::Finish(Failed));
         assert_eq!(Next::of(End::Code(75), 0), Next::Finish(GaveUp));
         assert_eq!(Next::of(End::Stopped, 4), Next::Leave);
     }
