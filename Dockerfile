@@ -41,19 +41,21 @@ COPY Cargo.toml Cargo.lock ./
 COPY app/Cargo.toml app/build.rs app/
 COPY app/protocol/Cargo.toml app/protocol/
 COPY model/Cargo.toml model/build.rs model/
+COPY model/chart/Cargo.toml model/chart/
 COPY model/contract/Cargo.toml model/contract/
 COPY tests/Cargo.toml tests/
 COPY xtask/Cargo.toml xtask/
 COPY xtask/gitops/Cargo.toml xtask/gitops/
 COPY xtask/listen/Cargo.toml xtask/listen/
-RUN for folder in app app/protocol model model/contract tests/harness xtask xtask/gitops xtask/listen; do \
+COPY xtask/mlops/Cargo.toml xtask/mlops/
+RUN for folder in app app/protocol model model/chart model/contract tests/harness xtask xtask/gitops xtask/listen xtask/mlops; do \
       mkdir -p $folder/src \
       && touch $folder/lib.rs $folder/src/lib.rs \
       && echo 'fn main() {}' > $folder/src/main.rs || exit 1; \
     done \
  && cargo build --release --locked --package app \
  # By their times the empty packages look newer than the sources that follow.
- && cargo clean --release --locked --package app --package protocol --package model --package contract
+ && cargo clean --release --locked --package app --package protocol --package model --package chart --package contract
 
 FROM dependencies AS build
 COPY app app

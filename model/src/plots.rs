@@ -6,16 +6,9 @@ mod curves;
 mod mistakes;
 mod reliability;
 mod sheet;
-mod svg;
 
 pub use confusion::confusion;
 pub use curves::learning_curves;
 pub use mistakes::{Mistake, mistakes, worst};
 pub use reliability::reliability;
 pub use sheet::sheet;
-
-const BLUE: &str = "#2f6db3";
-const ORANGE: &str = "#d8662c";
-const INK: &str = "#333333";
-const FAINT: &str = "#8a8a8a";
-const GRID: &str = "#e3e3e3";

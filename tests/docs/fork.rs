@@ -15,7 +15,8 @@ use crate::runner::{Runner, workflow};
 use crate::scratch::{PASSED, Scratch, WRONG_MODEL, environment, event, pin};
 use crate::table::{Executed, Table};
 
-const CARGO: &str = "#!/bin/sh\n[ \"$1\" = xtask ] || exit 99\nshift\nexec \"$XTASK\" \"$@\"\n";
+/// `xtask` is there, and `mlops` is built, which it hands some commands to.
+const CARGO: &str = "#!/bin/sh\ncase \"$*\" in\n  xtask*) shift; exec \"$XTASK\" \"$@\" ;;\n  build*mlops) cd \"$CHECKOUT\" && exec \"$CARGO\" \"$@\" ;;\n  *) exit 99 ;;\nesac\n";
 const GH: &str = "#!/bin/sh\ncase \"$1 $2\" in\n  'secret set') cat > /dev/null ;;\n  'variable set' | 'workflow run') ;;\n  *) exit 99 ;;\nesac\n";
 /// What answers to a `--help` that comes last, after it has read what stands before.
 const TALKATIVE: [&str; 5] = ["argocd", "cargo xtask", "docker", "gh", "kubectl"];
@@ -98,6 +99,7 @@ impl Fork {
         let mut path: Vec<_> = folders.collect();
         path.extend(std::env::var_os("PATH"));
         bash.env("PATH", path.join(":".as_ref())).env("XTASK", repo::xtask());
+        bash.env("CHECKOUT", repo::root());
         bash.env("COSIGN_PASSWORD", "a password").env("DOCKER_CONFIG", self.scratch.path(""));
         // No cluster is asked, whatever this machine knows of one.
         bash.env("KUBECONFIG", self.scratch.path("no-cluster"));

@@ -9,6 +9,7 @@ use crate::deliver::{
     audit, diff, gate, history, hold, image, manifests, promote, release, rollback, status, watch,
 };
 use crate::develop::{bench, check, doctor, init, setup, test};
+use crate::keep;
 use crate::operate::{cluster, demo, serve, visit};
 use crate::repo::Repo;
 use crate::train::{data, probes, training};
@@ -35,7 +36,7 @@ impl Cli {
     }
 }
 
-/// clap lists commands in one run; four questions bring people here. A test keeps this complete.
+/// clap lists commands in one run; five questions bring people here. A test keeps this complete.
 const HELP: &str = "\
 {about}
 
@@ -66,6 +67,9 @@ Deliver:
   diff        What changed for an environment since it was last verified
   audit       Whether what main says of itself is true
   cluster     Bootstrap Argo CD, and look at what runs where main says
+
+Keep:
+  drift  Whether live inputs and predictions are still like those the model was tested on
 
 Develop:
   init    Make a fork your own: repository, image and namespaces
@@ -110,6 +114,8 @@ pub(crate) enum Command {
     Audit(audit::Args),
     #[command(subcommand)]
     Cluster(cluster::Command),
+    /// Whether live inputs and predictions are still like those the model was tested on
+    Drift(keep::Passed),
     Init(init::Args),
     Doctor(doctor::Args),
     Setup(setup::Args),
@@ -144,6 +150,7 @@ impl Command {
             Self::Diff(args) => args.run(repo),
             Self::Audit(args) => args.run(repo),
             Self::Cluster(command) => command.run(repo),
+            Self::Drift(passed) => passed.run(repo, "drift"),
             Self::Init(args) => args.run(repo),
             Self::Doctor(args) => args.run(repo),
             Self::Setup(args) => setup::run(args, repo),

@@ -11,6 +11,7 @@ mod deliver;
 mod develop;
 mod download;
 mod identity;
+mod keep;
 mod libtorch;
 mod mainline;
 mod operate;

@@ -4,16 +4,12 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-use contract::baseline::Baseline;
+use contract::baseline::{Baseline, CLASS, SIGNALS};
 use contract::drift::{ks, psi};
 use prometheus::{GaugeVec, IntGauge};
 
 use crate::answer::Answer;
 
-/// Signals that a baseline has a distribution of.
-const SIGNALS: [&str; 5] = ["ink", "bbox", "entropy", "confidence", "class"];
-/// Its bins have no order.
-const CLASS: usize = 4;
 /// Of fewer images nothing is said: chance alone moves PSI by (bins − 1) / images.
 const LEAST: usize = 200;
 
@@ -35,22 +31,15 @@ struct Window {
 impl Drift {
     /// Over so many images. `scores` has the labels `signal` and `statistic`.
     pub fn new(baseline: Baseline, images: usize, scores: GaugeVec, observed: IntGauge) -> Self {
-        let bins = distributions(&baseline).map(|counts| vec![0; counts.len()]);
+        let bins = baseline.distributions().map(|counts| vec![0; counts.len()]);
         let window = Window { newest: VecDeque::with_capacity(images), counts: bins };
         Self { baseline, images, window: Mutex::new(window), scores, observed }
     }
 
     pub fn observe(&self, answer: &Answer) {
-        let Baseline { ink, bbox, entropy, confidence, .. } = &self.baseline;
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         for (features, prediction) in answer.features.iter().zip(&answer.predictions) {
-            let bins = [
-                ink.bin(features.ink),
-                bbox.bin(features.bbox),
-                entropy.bin(features.entropy),
-                confidence.bin(prediction.confidence),
-                prediction.label,
-            ];
+            let bins = self.baseline.bins(*features, prediction.confidence, prediction.label);
             // No distribution has that many bins.
             window.push(bins.map(|bin| u16::try_from(bin).unwrap_or(u16::MAX)), self.images);
         }
@@ -62,7 +51,7 @@ impl Drift {
         let observed = window.newest.len();
         self.observed.set(i64::try_from(observed).unwrap_or(i64::MAX));
         let enough = observed >= LEAST.min(self.images);
-        let references = distributions(&self.baseline);
+        let references = self.baseline.distributions();
         for (index, (signal, reference)) in SIGNALS.into_iter().zip(references).enumerate() {
             let live = &window.counts[index];
             let stable = enough.then(|| psi(reference, live)).flatten();
@@ -96,12 +85,6 @@ impl Window {
             }
         }
     }
-}
-
-/// In the order of [`SIGNALS`].
-fn distributions(baseline: &Baseline) -> [&[u64]; SIGNALS.len()] {
-    let Baseline { ink, bbox, entropy, confidence, classes } = baseline;
-    [&ink.counts, &bbox.counts, &entropy.counts, &confidence.counts, classes]
 }
 
 #[cfg(test)]

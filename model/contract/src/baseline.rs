@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::features::Features;
-use crate::prediction::Prediction;
+use crate::prediction::{Label, Prediction};
 
 const BINS: usize = 20;
 
@@ -58,7 +58,35 @@ pub struct Baseline {
     pub classes: Vec<u64>,
 }
 
+/// What a baseline has a distribution of.
+pub const SIGNALS: [&str; 5] = ["ink", "bbox", "entropy", "confidence", "class"];
+/// The one of them whose bins have no order.
+pub const CLASS: usize = 4;
+
 impl Baseline {
+    /// In the order of [`SIGNALS`].
+    pub fn distributions(&self) -> [&[u64]; SIGNALS.len()] {
+        let Self { ink, bbox, entropy, confidence, classes } = self;
+        [&ink.counts, &bbox.counts, &entropy.counts, &confidence.counts, classes]
+    }
+
+    /// Where a prediction is counted, in the order of [`SIGNALS`].
+    pub fn bins(
+        &self,
+        features: Features,
+        confidence: f32,
+        label: Label,
+    ) -> [usize; SIGNALS.len()] {
+        let Features { ink, bbox, entropy } = features;
+        [
+            self.ink.bin(ink),
+            self.bbox.bin(bbox),
+            self.entropy.bin(entropy),
+            self.confidence.bin(confidence),
+            label,
+        ]
+    }
+
     pub fn new(classes: usize) -> Self {
         Self {
             ink: Histogram::new(0.0, 1.0),

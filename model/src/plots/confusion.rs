@@ -1,7 +1,6 @@
 //! Which classes are taken for which: what is right in blue, mistakes in orange, the darker the more.
 
-use super::svg::{Anchor, Svg};
-use super::{FAINT, INK};
+use chart::{Anchor, FAINT, INK, Svg};
 
 /// `counts` is `[actual][predicted]`, of the images of `suite`.
 pub fn confusion(suite: &str, names: &[String], counts: &[Vec<u64>]) -> String {

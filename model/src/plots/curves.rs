@@ -1,8 +1,7 @@
 //! Loss and error by epoch, both on logarithmic axes: what matters happens below one per cent.
 
-use super::svg::{Anchor, Panel, Svg};
-use super::{BLUE, ORANGE};
 use crate::training::Epoch;
+use chart::{Anchor, BLUE, ORANGE, Panel, Svg};
 
 pub fn learning_curves(data: &str, epochs: &[Epoch]) -> String {
     let mut svg = Svg::new(820.0, 330.0);

@@ -3,12 +3,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use chart::{Anchor, FAINT, INK, Svg};
 use contract::image::Image;
 use contract::prediction::{Label, Prediction};
 use image::{ExtendedColorType, ImageEncoder as _, codecs::png::PngEncoder};
 
-use super::FAINT;
-use super::svg::{Anchor, Svg};
 use crate::dataset::Split;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -75,7 +74,7 @@ pub fn mistakes(suite: &str, names: &[String], mistakes: &[Mistake], total: usiz
         let answer = format!("{} → {}", name(mistake.actual), name(mistake.predicted));
         let letters = answer.chars().count() as f64;
         let size = (150.0 / letters).clamp(6.0, 11.0);
-        svg.words((middle, y + SIDE + 14.0), Anchor::Middle, size, super::INK, 0.0, &answer);
+        svg.words((middle, y + SIDE + 14.0), Anchor::Middle, size, INK, 0.0, &answer);
         let detail = format!("{:.0} %  #{}", 100.0 * mistake.confidence, mistake.position);
         svg.words((middle, y + SIDE + 28.0), Anchor::Middle, 10.0, FAINT, 0.0, &detail);
     }

@@ -1,9 +1,7 @@
 //! Whether a confidence of 80 % is right in 80 of 100 cases, and how often which confidence occurs.
 
+use chart::{Anchor, BLUE, FAINT, ORANGE, Panel, Svg};
 use contract::manifest::ReliabilityBin;
-
-use super::svg::{Anchor, Panel, Svg};
-use super::{BLUE, FAINT, ORANGE};
 
 pub fn reliability(suite: &str, bins: &[ReliabilityBin], calibration_error: f64) -> String {
     let mut svg = Svg::new(460.0, 560.0);

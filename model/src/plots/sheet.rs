@@ -1,10 +1,10 @@
 //! Labelled pictures side by side, to be looked at before they decide anything.
 
+use chart::{Anchor, Svg};
 use contract::image::Image;
 use contract::prediction::Label;
 
 use super::mistakes::inline_png;
-use super::svg::{Anchor, Svg};
 
 const COLUMNS: usize = 14;
 const TILE: (f64, f64) = (68.0, 82.0);

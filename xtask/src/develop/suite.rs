@@ -8,7 +8,8 @@ use crate::tools::cargo::{self, LIBTORCH_PACKAGES};
 use crate::tools::{cargo_deny, cosign};
 
 /// Packages that build without libtorch.
-const LIGHT_PACKAGES: [&str; 6] = ["contract", "gitops", "listen", "protocol", "xtask", "e2e"];
+const LIGHT_PACKAGES: [&str; 8] =
+    ["chart", "contract", "gitops", "listen", "mlops", "protocol", "xtask", "e2e"];
 
 pub(crate) struct Tier {
     pub(crate) name: &'static str,
@@ -164,6 +165,7 @@ pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
             needs: &[Libtorch, Data, Kubernetes],
             commands: vec![e2e(repo, "demo")],
         },
+        Tier { name: "drift", needs: &[Libtorch, Data], commands: vec![e2e(repo, "drift")] },
         Tier { name: "second task", needs: &[Libtorch], commands: vec![e2e(repo, "second_task")] },
         Tier {
             name: "browser",

@@ -1,31 +1,37 @@
-//! The few elements of SVG that the plots are made of. Text is escaped here and nowhere else.
+//! The few elements of SVG that our pictures are made of: without scripts or fonts of their own, so that any
+//! browser and any forge shows them. Text is escaped here and nowhere else.
 
 use std::fmt::{self, Write as _};
 
-use super::{FAINT, GRID, INK};
+pub const BLUE: &str = "#2f6db3";
+pub const ORANGE: &str = "#d8662c";
+pub const INK: &str = "#333333";
+pub const FAINT: &str = "#8a8a8a";
+pub const GRID: &str = "#e3e3e3";
 
-pub(super) struct Svg {
+#[derive(Debug)]
+pub struct Svg {
     width: f64,
     height: f64,
     body: String,
 }
 
-#[derive(Clone, Copy)]
-pub(super) enum Anchor {
+#[derive(Debug, Clone, Copy)]
+pub enum Anchor {
     Start,
     Middle,
     End,
 }
 
 impl Svg {
-    pub(super) fn new(width: f64, height: f64) -> Self {
+    pub fn new(width: f64, height: f64) -> Self {
         let mut svg = Self { width, height, body: String::new() };
         // Viewers with a dark ground would swallow dark text.
         svg.rect((0.0, 0.0), (width, height), "#ffffff");
         svg
     }
 
-    pub(super) fn finish(self) -> String {
+    pub fn finish(self) -> String {
         let Self { width, height, body } = self;
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" \
@@ -38,20 +44,20 @@ impl Svg {
         self.body.push('\n');
     }
 
-    pub(super) fn rect(&mut self, (x, y): (f64, f64), (width, height): (f64, f64), fill: &str) {
+    pub fn rect(&mut self, (x, y): (f64, f64), (width, height): (f64, f64), fill: &str) {
         self.push(format_args!(
             "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" fill=\"{fill}\"/>"
         ));
     }
 
-    pub(super) fn line(&mut self, a: (f64, f64), b: (f64, f64), colour: &str) {
+    pub fn line(&mut self, a: (f64, f64), b: (f64, f64), colour: &str) {
         self.push(format_args!(
             "<path d=\"M{:.1} {:.1}L{:.1} {:.1}\" stroke=\"{colour}\"/>",
             a.0, a.1, b.0, b.1
         ));
     }
 
-    pub(super) fn dashes(&mut self, a: (f64, f64), b: (f64, f64), colour: &str) {
+    pub fn dashes(&mut self, a: (f64, f64), b: (f64, f64), colour: &str) {
         self.push(format_args!(
             "<path d=\"M{:.1} {:.1}L{:.1} {:.1}\" stroke=\"{colour}\" stroke-dasharray=\"5 4\"/>",
             a.0, a.1, b.0, b.1
@@ -59,7 +65,7 @@ impl Svg {
     }
 
     /// A line through the points, and a dot on each where there are few.
-    pub(super) fn curve(&mut self, points: &[(f64, f64)], colour: &str) {
+    pub fn curve(&mut self, points: &[(f64, f64)], colour: &str) {
         let list: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
         self.push(format_args!(
             "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\" \
@@ -75,19 +81,19 @@ impl Svg {
         }
     }
 
-    pub(super) fn text(&mut self, at: (f64, f64), anchor: Anchor, text: &str) {
+    pub fn text(&mut self, at: (f64, f64), anchor: Anchor, text: &str) {
         self.words(at, anchor, 12.0, INK, 0.0, text);
     }
 
-    pub(super) fn title(&mut self, at: (f64, f64), text: &str) {
+    pub fn title(&mut self, at: (f64, f64), text: &str) {
         self.words(at, Anchor::Start, 15.0, INK, 0.0, text);
     }
 
-    pub(super) fn note(&mut self, at: (f64, f64), anchor: Anchor, text: &str) {
+    pub fn note(&mut self, at: (f64, f64), anchor: Anchor, text: &str) {
         self.words(at, anchor, 11.0, FAINT, 0.0, text);
     }
 
-    pub(super) fn words(
+    pub fn words(
         &mut self,
         (x, y): (f64, f64),
         anchor: Anchor,
@@ -114,7 +120,7 @@ impl Svg {
     }
 
     /// A PNG, enlarged without smoothing.
-    pub(super) fn picture(&mut self, (x, y): (f64, f64), size: (f64, f64), base64: &str) {
+    pub fn picture(&mut self, (x, y): (f64, f64), size: (f64, f64), base64: &str) {
         self.push(format_args!(
             "<image x=\"{x:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{:.1}\" \
              style=\"image-rendering:pixelated\" href=\"data:image/png;base64,{base64}\"/>",
@@ -139,22 +145,22 @@ fn escape(text: &str) -> String {
 }
 
 /// The area between two axes.
-#[derive(Clone, Copy)]
-pub(super) struct Panel {
-    pub(super) left: f64,
-    pub(super) top: f64,
-    pub(super) width: f64,
-    pub(super) height: f64,
+#[derive(Debug, Clone, Copy)]
+pub struct Panel {
+    pub left: f64,
+    pub top: f64,
+    pub width: f64,
+    pub height: f64,
 }
 
 impl Panel {
     /// Shares of the width from the left and of the height from below.
-    pub(super) fn at(&self, x: f64, y: f64) -> (f64, f64) {
+    pub fn at(&self, x: f64, y: f64) -> (f64, f64) {
         (self.left + x * self.width, self.top + (1.0 - y) * self.height)
     }
 
     /// Rules at the shares `y`, each with its label.
-    pub(super) fn rules(&self, svg: &mut Svg, labels: &[(f64, String)]) {
+    pub fn rules(&self, svg: &mut Svg, labels: &[(f64, String)]) {
         for (y, label) in labels {
             svg.line(self.at(0.0, *y), self.at(1.0, *y), GRID);
             let (x, y) = self.at(0.0, *y);
@@ -163,7 +169,7 @@ impl Panel {
     }
 
     /// Labels below, at the shares `x`.
-    pub(super) fn below(&self, svg: &mut Svg, labels: &[(f64, String)], name: &str) {
+    pub fn below(&self, svg: &mut Svg, labels: &[(f64, String)], name: &str) {
         svg.line(self.at(0.0, 0.0), self.at(1.0, 0.0), FAINT);
         for (x, label) in labels {
             let (x, y) = self.at(*x, 0.0);

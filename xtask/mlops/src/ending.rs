@@ -1,0 +1,15 @@
+//! How a command ends: with `xtask`'s own exit statuses, which it passes on.
+
+use std::process::ExitCode;
+
+/// There is what was looked for; the command itself did not fail.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Findings(pub(crate) String);
+
+const FAILED: u8 = 1;
+const FINDINGS: u8 = 5;
+
+pub(crate) fn code(error: &anyhow::Error) -> ExitCode {
+    ExitCode::from(if error.is::<Findings>() { FINDINGS } else { FAILED })
+}

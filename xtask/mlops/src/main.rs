@@ -1,0 +1,38 @@
+//! `mlops`: what a model needs over the years and what is too heavy for `xtask`, which starts it. stdout is data,
+//! stderr is progress.
+
+mod drift;
+mod ending;
+
+use std::io::{Write as _, stderr};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use contract::causes;
+
+/// Keep a model good over the years
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Drift(drift::Args),
+}
+
+fn main() -> ExitCode {
+    let ended = match Cli::parse().command {
+        Command::Drift(args) => args.run(),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Whoever closed stderr does not read it.
+            drop(writeln!(stderr(), "error: {}", causes::sentence(error.chain())));
+            ending::code(&error)
+        }
+    }
+}

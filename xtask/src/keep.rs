@@ -1,0 +1,28 @@
+//! What keeps a model good over the years: commands of `mlops`, which is built when it is wanted and gets what follows
+//! the command as it stands.
+
+use std::ffi::OsString;
+
+use crate::process::Cmd;
+use crate::repo::Repo;
+use crate::tools::cargo;
+
+/// Everything after the command, `--help` included.
+#[derive(clap::Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct Passed {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<OsString>,
+}
+
+impl Passed {
+    /// Becomes `mlops`, so that its exit status is ours.
+    pub(crate) fn run(self, repo: &Repo, command: &str) -> anyhow::Result<()> {
+        let program = cargo::build(repo, "mlops", "mlops")?;
+        Cmd::new(program, &std::env::current_dir()?)
+            .arg(command)
+            .args(self.args)
+            .env("MLOPS_MODEL", repo.latest_artifact())
+            .replace()
+    }
+}
