@@ -2,7 +2,6 @@
 # kill.sh pod NAMESPACE SELECTOR    kill -9 of what one such pod runs
 # kill.sh argo-cd COMPONENT         of one of Argo CD's programs; argo-cd-again starts what is missing
 # kill.sh registry                  of the registry; registry-again starts it
-# kill.sh here                      whether any of this is possible here
 # Processes of the cluster in tools/lab, which are this machine's; elsewhere only `argo-cd` finds something to kill.
 set -euo pipefail
 lab=../shared/tools/lab
@@ -12,7 +11,6 @@ state="${LAB_HOME:-$HOME/.cache/k8s-lab}"
 kill_named_in() { read -r pid _ <"$1" && kill -9 "$pid"; }
 
 case $1 in
-  here) read -r pid _ <"$state/run/kubelet.pid" && kill -0 "$pid" ;;
   pod)
     uid=$(kubectl --namespace "$2" get pod --selector "$3" --output 'jsonpath={.items[0].metadata.uid}')
     [ -n "$uid" ] || { echo "no pod $3 in $2" >&2; exit 1; }

@@ -175,3 +175,18 @@ impl fmt::Display for Outcome<'_> {
         write!(f, "| {} | {meanwhile} | {came} | {seconds:.1} | {lost} |", fault.title)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::repo::Repo;
+
+    #[test]
+    fn the_shipped_files_of_faults_can_be_read() {
+        let repo = Repo::here();
+        for file in ["tests/cluster/faults.yaml", "tests/cluster/lab.yaml"] {
+            let faults = Faults::read(&repo.path(file), repo.root()).unwrap();
+            assert!(!faults.list.is_empty(), "{file}");
+        }
+    }
+}
