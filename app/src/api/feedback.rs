@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use contract::manifest::{Manifest, ModelVersion};
-use contract::prediction::Label;
+use contract::prediction::{Label, Prediction};
 use poem::http::header::CONTENT_TYPE;
 use poem::{Body, Request};
 use protocol::content::MediaType;
@@ -68,6 +68,15 @@ impl FeedbackDesk {
         self.keys.as_ref().map(|keys| keys.seal(&receipt()))
     }
 
+    /// For every image of a request, separated by spaces, of which no receipt has any.
+    pub fn receipts(&self, request_id: &str, predictions: &[Prediction]) -> Option<String> {
+        let receipt = |(image, prediction): (usize, &Prediction)| {
+            self.receipt(request_id, image, prediction.label)
+        };
+        let receipts: Option<Vec<_>> = predictions.iter().enumerate().map(receipt).collect();
+        receipts.map(|receipts| receipts.join(" "))
+    }
+
     pub async fn take(
         &self,
         request: &Request,
@@ -91,8 +100,8 @@ impl FeedbackDesk {
     }
 }
 
-/// The receipts that came back last. Older ones may count again: memory is bounded, and another replica
-/// knows none of them anyway.
+/// The receipts that came back last. Older ones may count again, as may those that came to another replica, or to
+/// this one before it was restarted: nothing is shared, and memory is bounded.
 #[derive(Debug, Default)]
 struct Counted {
     lately: HashSet<Seal>,

@@ -13,6 +13,7 @@ use super::reply::{self, Reply};
 use super::requests::{IndexRequest, Tensors};
 use super::schema::v2 as schema;
 use super::{Tag, live, ready};
+use crate::envelope::Arrival;
 use crate::service::Service;
 
 /// As the binary is called.
@@ -31,6 +32,9 @@ impl V2 {
     /// or flat; its data is nested like that, or flat.
     ///
     /// The extension `binary_tensor_data` is served, too: elements after the JSON, little-endian.
+    ///
+    /// Where feedback is taken, the answer's parameter `receipts` has a receipt for each picture, in their order
+    /// and separated by spaces.
     #[oai(
         path = "/v2/models/:model/infer",
         method = "post",
@@ -217,11 +221,14 @@ async fn infer(
 ) -> Result<reply::Tensors, Refused<Inferring>> {
     let service = Service::of(request);
     let answer = service.answer(input).await?;
+    let id = &Arrival::of(request).id;
+    let receipts = service.feedback.receipts(id, &answer.predictions);
     let written = Answer {
         model_name: &service.identity.manifest.task.name,
         model_version: service.identity.model_version(),
         asked: &asked,
         predictions: &answer.predictions,
+        receipts: receipts.as_deref(),
     }
     .write();
     Ok(reply::Tensors::showing(written, answer))

@@ -102,3 +102,35 @@ async fn without_a_key_there_are_no_receipts_and_none_is_taken() {
     let problem = report(&off, &receipt(&on, 1).await, 1).await;
     assert_eq!((&problem["code"], &problem["status"]), (&json!("feedback_off"), &json!(404)));
 }
+
+#[tokio::test]
+async fn an_answer_in_tensors_has_receipts_too_and_they_count_alike() {
+    let client = client(&KEY).await;
+    let pixels: Vec<u8> = [1, 0].iter().flat_map(|label| image(*label).pixels().to_vec()).collect();
+    let tensor =
+        json!({ "name": "image", "datatype": "UINT8", "shape": [2, 8, 8], "data": pixels });
+    for path in ["/v2/models/sides/infer".to_owned(), of_its_version()] {
+        let infer = client.post(&path).body_json(&json!({ "inputs": [tensor] })).send().await;
+        let answer = body(infer).await;
+        let receipts: Vec<&str> =
+            answer["parameters"]["receipts"].as_str().unwrap().split(' ').collect();
+        assert_eq!(receipts.len(), 2, "{answer}");
+        for (receipt, correct) in receipts.iter().zip([true, false]) {
+            let thanks = report(&client, &json!(receipt), 1).await;
+            assert_eq!((&thanks["correct"], &thanks["counted"]), (&json!(correct), &json!(true)));
+        }
+        assert_eq!(report(&client, &json!(receipts[0]), 1).await["counted"], false);
+    }
+    let told = metrics(&client).await;
+    for counted in ["class=\"right\",correct=\"true\"", "class=\"left\",correct=\"false\""] {
+        let line = told.lines().find(|line| line.contains(counted)).unwrap();
+        assert!(line.ends_with(" 2"), "{line}");
+    }
+    let off = client_of(manifest("weights")).await;
+    let infer = off.post("/v2/models/sides/infer").body_json(&json!({ "inputs": [tensor] }));
+    assert_eq!(body(infer.send().await).await.get("parameters"), None);
+}
+
+fn of_its_version() -> String {
+    format!("/v2/models/sides/versions/{}/infer", manifest("weights").model_version)
+}

@@ -14,6 +14,9 @@ pub struct Answer<'a> {
     pub asked: &'a Asked,
     /// At least one, all of as many classes.
     pub predictions: &'a [Prediction],
+    /// Of the predictions, in their order and separated by spaces, where feedback is taken. Parameters of the
+    /// protocol are no lists.
+    pub receipts: Option<&'a str>,
 }
 
 /// A body, and how much of it is JSON where not all is.
@@ -70,6 +73,8 @@ impl Serialize for Answer<'_> {
             model_version: &'a str,
             #[serde(skip_serializing_if = "Option::is_none")]
             id: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            parameters: Option<OfAnswer<'a>>,
             outputs: Vec<Tensor<'a>>,
         }
 
@@ -78,6 +83,7 @@ impl Serialize for Answer<'_> {
             model_name: self.model_name,
             model_version: self.model_version,
             id: self.asked.id.as_deref(),
+            parameters: self.receipts.map(|receipts| OfAnswer { receipts }),
             outputs: outputs.collect(),
         };
         body.serialize(json)
@@ -93,6 +99,11 @@ struct Tensor<'a> {
     parameters: Option<Parameters>,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<Data<'a>>,
+}
+
+#[derive(Serialize)]
+struct OfAnswer<'a> {
+    receipts: &'a str,
 }
 
 #[derive(Serialize)]
@@ -130,22 +141,23 @@ mod tests {
 
     use super::*;
 
-    fn written(outputs: &[(Output, Form)], id: Option<&str>) -> Written {
+    fn written(outputs: &[(Output, Form)], id: Option<&str>, receipts: Option<&str>) -> Written {
         let scores = [[0.25, 0.75], [0.9, 0.1]].map(|scores| Scores::new(scores).unwrap());
         let asked = Asked { id: id.map(str::to_owned), outputs: outputs.to_vec() };
         let predictions = &scores.map(Prediction::from);
-        Answer { model_name: "m", model_version: "v", asked: &asked, predictions }.write()
+        Answer { model_name: "m", model_version: "v", asked: &asked, predictions, receipts }.write()
     }
 
     #[test]
     fn outputs_stand_in_the_order_they_were_asked_for_and_the_id_comes_back() {
         let outputs = [(Output::Label, Form::Json), (Output::Probabilities, Form::Json)];
-        let Written { body, header } = written(&outputs, Some("a \"b\""));
+        let Written { body, header } = written(&outputs, Some("a \"b\""), Some("r0 r1"));
         assert_eq!(header, None);
         assert_eq!(
             String::from_utf8(body).unwrap(),
             concat!(
-                r#"{"model_name":"m","model_version":"v","id":"a \"b\"","outputs":["#,
+                r#"{"model_name":"m","model_version":"v","id":"a \"b\"","#,
+                r#""parameters":{"receipts":"r0 r1"},"outputs":["#,
                 r#"{"name":"label","shape":[2],"datatype":"INT64","data":[1,0]},"#,
                 r#"{"name":"probabilities","shape":[2,2],"datatype":"FP32","data":[0.25,0.75,0.9,0.1]}]}"#
             )
@@ -155,15 +167,17 @@ mod tests {
     #[test]
     fn a_binary_output_follows_the_json_that_tells_its_size() {
         let outputs = [(Output::Probabilities, Form::Json), (Output::Label, Form::Binary)];
-        let Written { body, header } = written(&outputs, None);
+        let Written { body, header } = written(&outputs, None, None);
         let (json, raw) = body.split_at(header.unwrap());
         let json: serde_json::Value = serde_json::from_slice(json).unwrap();
         assert_eq!(json["outputs"][1]["parameters"]["binary_data_size"], 16);
-        assert_eq!((json.get("id"), json["outputs"][1].get("data")), (None, None));
+        assert_eq!((json.get("id"), json.get("parameters")), (None, None));
+        assert_eq!(json["outputs"][1].get("data"), None);
         assert_eq!(json["outputs"][0]["data"][0], 0.25);
         assert_eq!(raw, [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
 
-        let Written { body, header } = written(&[(Output::Probabilities, Form::Binary)], None);
+        let Written { body, header } =
+            written(&[(Output::Probabilities, Form::Binary)], None, None);
         let floats: Vec<u8> =
             [0.25f32, 0.75, 0.9, 0.1].iter().flat_map(|p| p.to_le_bytes()).collect();
         assert_eq!(body[header.unwrap()..], floats);

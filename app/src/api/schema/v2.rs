@@ -73,6 +73,8 @@ impl Described for InferResponse {
                 ),
             ),
         ];
+        let receipts = text("One for each picture, in their order and separated by spaces");
+        let receipts = object("Where feedback is taken", vec![("receipts", receipts)]);
         let outputs = list(
             "In the order they were asked for",
             optional(&["parameters", "data"], object("", output)),
@@ -81,9 +83,10 @@ impl Described for InferResponse {
             ("model_name", text("")),
             ("model_version", text("")),
             ("id", text("As it was given")),
+            ("parameters", receipts),
             ("outputs", outputs),
         ];
-        optional(&["id"], object("What the model sees, as tensors", fields))
+        optional(&["id", "parameters"], object("What the model sees, as tensors", fields))
     }
 }
 
