@@ -54,3 +54,19 @@ async fn pixels_are_in_it_only_where_they_are_asked_for() {
     let pixels: Vec<_> = pixels.map(Result::unwrap).collect();
     assert_eq!(pixels, [1, 0, 2].map(|label| image(label).pixels().to_vec()));
 }
+
+#[tokio::test]
+async fn a_client_has_a_pseudonym_where_callers_matter_and_another_one_in_every_process() {
+    let of = async |args: &[&str]| {
+        let records = left_by(args).await;
+        let clients: Vec<_> = records.into_iter().map(|record| record.client).collect();
+        assert_eq!(clients.len(), 3);
+        assert!(clients.iter().all(|client| *client == clients[0]), "{clients:?}");
+        clients[0].clone()
+    };
+    assert_eq!(of(&[]).await, None);
+    let limited = ["--rate-limit", "1000/s"];
+    let [one, other] = [of(&limited).await.unwrap(), of(&limited).await.unwrap()];
+    assert!(one.len() == 16 && one.bytes().all(|byte| byte.is_ascii_hexdigit()), "{one}");
+    assert_ne!(one, other);
+}

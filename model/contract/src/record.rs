@@ -25,6 +25,10 @@ pub struct Record {
     /// 32 hex digits, where the caller sent one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<String>,
+    /// Who asked, where callers are known or counted: 16 hex digits by a secret of the process that wrote the line.
+    /// They are alike for the same caller in the same process, and nowhere else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
     pub route: String,
     pub app_version: String,
     pub model_version: ModelVersion,
