@@ -22,7 +22,7 @@ const COMPONENTS: &str = "kustomize/components";
 const OVERLAY: &str = "kustomize/overlays/production/kustomization.yaml";
 /// What one environment may want all of.
 const TOGETHER: [&[&str]; 2] = [
-    &["access", "ingress-tls", "external-secrets", "feedback", "spot", "monitoring"],
+    &["access", "ingress-tls", "external-secrets", "feedback", "spot", "traces", "monitoring"],
     &["canary", "monitoring"],
 ];
 

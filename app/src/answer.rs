@@ -22,6 +22,8 @@ pub struct Answer {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Timings {
+    /// From the request's head to the end of its body.
+    pub read: Duration,
     /// From body to images.
     pub decode: Duration,
     /// Waiting for the model.

@@ -1,10 +1,11 @@
 //! [`Config`]: everything about a running service that is decided outside of it. Read once, from flags
 //! and environment, checked as a whole before any port is opened.
 //!
-//! [`values`] says what texts mean, [`switches`] what is off unless it is set.
+//! [`values`] says what texts mean, [`switches`] what is off unless it is set, [`traces`] where spans go.
 
 mod mistakes;
 pub mod switches;
+pub mod traces;
 mod values;
 
 use std::net::SocketAddr;
@@ -22,7 +23,7 @@ use self::values::{
 };
 pub(crate) use self::values::{address, duration};
 use crate::engine;
-use crate::telemetry::records;
+use crate::telemetry::{records, spans};
 
 /// Flags and environment as text; [`Config`] is what they mean, or all that is wrong with them.
 #[derive(Debug, clap::Args)]
@@ -92,6 +93,8 @@ pub struct Options {
     revision: String,
     #[command(flatten)]
     switches: switches::Options,
+    #[command(flatten)]
+    traces: traces::Options,
 }
 
 #[derive(Debug, Clone)]
@@ -113,6 +116,7 @@ pub struct Config {
     pub app_version: String,
     pub revision: String,
     pub switches: Switches,
+    pub spans: Option<spans::Options>,
 }
 
 impl TryFrom<Options> for Config {
@@ -162,6 +166,7 @@ fn read(options: &Options, found: &mut Mistakes) -> Option<Config> {
     let app_version = found.check("app-version", &options.app_version, header_text);
     let revision = found.check("revision", &options.revision, header_text);
     let switches = switches::read(&options.switches, found);
+    let spans = traces::read(&options.traces, found);
     if let (Some(depth), Some(max_batch)) = (depth, max_batch)
         && depth < max_batch
     {
@@ -198,6 +203,7 @@ fn read(options: &Options, found: &mut Mistakes) -> Option<Config> {
         app_version: app_version?,
         revision: revision?,
         switches,
+        spans,
     })
 }
 

@@ -17,7 +17,7 @@ use poem::http::header::{ALLOW, CONNECTION, RETRY_AFTER, WWW_AUTHENTICATE};
 use poem::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use poem::{Endpoint, Error, Request, Response};
 use protocol::problem::{self, Code, Refusal};
-use protocol::trace::TraceId;
+use protocol::trace::{TraceId, TraceParent};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -28,10 +28,13 @@ use crate::api::refused::Thrown;
 use crate::api::routes::Route;
 use crate::service::Service;
 use crate::telemetry::logs;
+use crate::telemetry::spans::Started;
 use crate::unread::Unread;
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+/// As the draft of Trace Context level 3 has it.
+const TRACE_RESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const NO_SNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
 
@@ -40,8 +43,9 @@ const NO_SNIFF: HeaderName = HeaderName::from_static("x-content-type-options");
 pub struct Arrival {
     pub id: Arc<str>,
     pub at: Instant,
-    /// What the caller says it belongs to.
+    /// What it belongs to, as the caller says, or else as we do where spans are told.
     pub trace: Option<TraceId>,
+    pub span: Option<Started>,
 }
 
 impl Arrival {
@@ -54,7 +58,8 @@ impl Arrival {
 #[derive(Debug)]
 pub struct Exchange<'a> {
     pub request_id: &'a str,
-    pub trace: Option<&'a TraceId>,
+    pub trace: Option<TraceId>,
+    pub span: Option<Started>,
     pub method: &'a Method,
     pub route: Option<Route>,
     pub status: StatusCode,
@@ -110,12 +115,17 @@ impl<E: Endpoint<Output = Response>> Endpoint for Envelope<E> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
-        let headers = request.headers();
-        let arrival =
-            Arrival { id: request_id(headers), at: Instant::now(), trace: trace_id(headers) };
+        let at = Instant::now();
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
         let route = Route::of(&path);
+        let parent = trace_parent(request.headers());
+        let spans = self.service.spans.as_ref();
+        // What machines poll every few seconds is in no trace of anybody's.
+        let spans = spans.filter(|_| !route.is_some_and(Route::is_polled));
+        let span = spans.and_then(|spans| spans.begin(parent));
+        let trace = span.map(|span| span.trace).or(parent.map(|parent| parent.trace));
+        let arrival = Arrival { id: request_id(request.headers()), at, trace, span };
         request.set_data(arrival.clone());
         request.set_data(Arc::clone(&self.service));
         let unread = Unread::of(&mut request);
@@ -129,12 +139,12 @@ impl<E: Endpoint<Output = Response>> Endpoint for Envelope<E> {
             Ok(Ok(response)) => (response, None),
             Ok(Err(error)) => {
                 let refusal = refusal(&error, route);
-                (problem(&refusal, &path, &arrival.id, route), Some(refusal.code))
+                (problem(&refusal, &path, &arrival, route), Some(refusal.code))
             }
             Err(_panic) => {
                 tracing::error!(request_id = &*arrival.id, "an operation panicked");
                 let refusal = Refusal::new(Code::Internal, "the service failed on this request");
-                (problem(&refusal, &path, &arrival.id, route), Some(refusal.code))
+                (problem(&refusal, &path, &arrival, route), Some(refusal.code))
             }
         };
         if refused.is_some() {
@@ -150,7 +160,8 @@ impl<E: Endpoint<Output = Response>> Endpoint for Envelope<E> {
         }
         let exchange = Exchange {
             request_id: &arrival.id,
-            trace: arrival.trace.as_ref(),
+            trace: arrival.trace,
+            span: arrival.span,
             method: &method,
             route,
             status: response.status(),
@@ -164,6 +175,9 @@ impl<E: Endpoint<Output = Response>> Endpoint for Envelope<E> {
         if let Some(records) = &self.service.records {
             records.observe(&exchange, &self.service.identity);
         }
+        if let Some(spans) = &self.service.spans {
+            spans.observe(&exchange);
+        }
         logs::access(&exchange, self.service.identity.model_version());
         Ok(response)
     }
@@ -175,6 +189,9 @@ impl<E> Envelope<E> {
         headers.extend(self.service.identity.headers());
         headers.insert(NO_SNIFF, HeaderValue::from_static("nosniff"));
         headers.insert(REQUEST_ID, text(&arrival.id));
+        if let Some(span) = arrival.span {
+            headers.insert(TRACE_RESPONSE, text(&span.told().to_string()));
+        }
         if let Some(answer) = answer {
             headers.insert(SERVER_TIMING, text(&answer.timings.header()));
         }
@@ -199,10 +216,10 @@ fn request_id(headers: &HeaderMap) -> Arc<str> {
 }
 
 /// Of two headers neither can be trusted.
-fn trace_id(headers: &HeaderMap) -> Option<TraceId> {
+fn trace_parent(headers: &HeaderMap) -> Option<TraceParent> {
     let mut given = headers.get_all(TRACE_PARENT).iter();
     let first = given.next().filter(|_| given.next().is_none())?;
-    TraceId::from_traceparent(first.to_str().ok()?)
+    TraceParent::parse(first.to_str().ok()?)
 }
 
 fn refusal(error: &Error, route: Option<Route>) -> Refusal {
@@ -223,11 +240,11 @@ fn refusal(error: &Error, route: Option<Route>) -> Refusal {
     Refusal::new(code, "the request cannot be read")
 }
 
-fn problem(refusal: &Refusal, path: &str, request_id: &str, route: Option<Route>) -> Response {
+fn problem(refusal: &Refusal, path: &str, arrival: &Arrival, route: Option<Route>) -> Response {
     /// Long enough for every address of ours, too short to be a gift to whoever made it longer.
     const SHOWN: usize = 200;
     let shown: String = path.chars().take(SHOWN).collect();
-    let body = serde_json::to_vec(&refusal.problem(&shown, request_id))
+    let body = serde_json::to_vec(&refusal.problem(&shown, &arrival.id, arrival.trace))
         .expect("a problem has string keys and no failing parts");
     let status = StatusCode::from_u16(refusal.code.status()).expect("codes have statuses of HTTP");
     let mut response =

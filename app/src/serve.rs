@@ -8,7 +8,7 @@ use contract::image::Image;
 use model::classifier::{Classifier, set_threads};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::api::routes::Route;
 use crate::config::{Config, cores};
@@ -64,6 +64,11 @@ async fn serve(config: &Config, log: &Log) -> anyhow::Result<()> {
     let _followers = config.switches.follow();
     let [on, off] = config.switches.told();
     tracing::info!(on, off, "access");
+    if let Some(options) = &config.spans {
+        tracing::info!(collector = options.collector.url(), "traces are on");
+    } else {
+        tracing::info!("traces are off: OTEL_EXPORTER_OTLP_ENDPOINT names no collector");
+    }
     if !service.feedback.is_open() {
         tracing::info!("feedback is off: FEEDBACK_KEY_FILE names no key");
     }
@@ -158,8 +163,9 @@ pub async fn until_ended(
         signal = signals.next() => tracing::warn!(signal, "the pause was cut short"),
     }
     drop(stop);
+    let until = Instant::now() + drain.limit;
     tokio::select! {
-        ended = timeout(drain.limit, &mut serving) => match ended {
+        ended = timeout_at(until, &mut serving) => match ended {
             Ok(ended) => ended??,
             Err(_elapsed) => tracing::warn!("some requests outlived the drain limit"),
         },
@@ -168,6 +174,12 @@ pub async fn until_ended(
     serving.abort();
     if let Some(records) = &service.records {
         records.flush();
+    }
+    if let Some(spans) = &service.spans {
+        tokio::select! {
+            () = spans.flush(until) => {}
+            signal = signals.next() => tracing::warn!(signal, "spans were cut short"),
+        }
     }
     tracing::info!("ended");
     Ok(())

@@ -25,6 +25,7 @@ use crate::identity::Identity;
 use crate::lifecycle::Readiness;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::records::Records;
+use crate::telemetry::spans::Spans;
 
 const WARM_UP_LIMIT: Duration = Duration::from_mins(1);
 
@@ -37,6 +38,7 @@ pub struct Service {
     pub readiness: Readiness,
     pub metrics: Metrics,
     pub records: Option<Records>,
+    pub spans: Option<Spans>,
     pub access: Arc<Access>,
 }
 
@@ -67,9 +69,12 @@ impl Service {
         let records = config.records.as_ref();
         let records = records.map(|options| Records::open(options, metrics.records_dropped()));
         let records = records.transpose()?;
+        let spans = config.spans.as_ref();
+        let spans = spans.map(|options| Spans::start(options, &identity, metrics.spans_dropped()));
+        let spans = spans.transpose()?;
         let access = Arc::clone(&config.switches.access);
         let readiness = Readiness::default();
-        Ok(Self { identity, engine, intake, feedback, readiness, metrics, records, access })
+        Ok(Self { identity, engine, intake, feedback, readiness, metrics, records, spans, access })
     }
 
     /// Computes once what the first requests would otherwise wait for. Ready from then on.
@@ -91,7 +96,7 @@ impl Service {
     }
 
     pub async fn answer(&self, input: Input) -> Result<Answer, Refusal> {
-        let Input { images, deadline, decode } = input;
+        let Input { images, deadline, read, decode } = input;
         let kept = if self.records.is_some() { images.clone() } else { Vec::new() };
         let features = images.iter().map(Features::of).collect();
         let computed =
@@ -100,7 +105,7 @@ impl Service {
             predictions: computed.scores.into_iter().map(Prediction::from).collect(),
             images: kept,
             features,
-            timings: Timings { decode, queue: computed.queue, infer: computed.infer },
+            timings: Timings { read, decode, queue: computed.queue, infer: computed.infer },
             batch: computed.batch,
         })
     }

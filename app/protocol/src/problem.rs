@@ -5,6 +5,8 @@
 
 use serde::Serialize;
 
+use crate::trace::TraceId;
+
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -221,7 +223,12 @@ impl Refusal {
         }
     }
 
-    pub fn problem<'a>(&'a self, instance: &'a str, request_id: &'a str) -> Problem<'a> {
+    pub fn problem<'a>(
+        &'a self,
+        instance: &'a str,
+        request_id: &'a str,
+        trace_id: Option<TraceId>,
+    ) -> Problem<'a> {
         Problem {
             r#type: format!("/docs#{}", self.code.as_str()),
             title: self.code.title(),
@@ -230,13 +237,14 @@ impl Refusal {
             instance,
             code: self.code.as_str(),
             request_id,
+            trace_id,
             error: &self.detail,
             errors: &self.errors,
         }
     }
 }
 
-/// RFC 9457, and beyond it `code`, `request_id`, `errors`, and `error` for clients of the Open
+/// RFC 9457, and beyond it `code`, `request_id`, `trace_id`, `errors`, and `error` for clients of the Open
 /// Inference Protocol, who look nowhere else.
 #[derive(Debug, Serialize)]
 pub struct Problem<'a> {
@@ -247,6 +255,8 @@ pub struct Problem<'a> {
     instance: &'a str,
     code: &'static str,
     request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<TraceId>,
     error: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [Mistake],
@@ -279,7 +289,9 @@ mod tests {
     fn a_problem_says_the_same_to_clients_of_either_protocol() {
         let refusal =
             Refusal::at(Code::InvalidImage, "/image/3".to_owned(), "expected 28".to_owned());
-        let body = serde_json::to_value(refusal.problem("/v1/predict", "id-1")).unwrap();
+        let body =
+            serde_json::to_value(refusal.problem("/v1/predict", "id-1", Some(TraceId(0x1f))))
+                .unwrap();
         assert_eq!(
             body,
             serde_json::json!({
@@ -290,6 +302,7 @@ mod tests {
                 "instance": "/v1/predict",
                 "code": "invalid_image",
                 "request_id": "id-1",
+                "trace_id": "0000000000000000000000000000001f",
                 "error": "/image/3: expected 28",
                 "errors": [{"pointer": "/image/3", "detail": "expected 28"}],
             })

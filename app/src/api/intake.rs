@@ -26,6 +26,8 @@ use crate::config::cores;
 pub struct Input {
     pub images: Vec<Image>,
     pub deadline: Instant,
+    /// What it took to get from the head to the whole body.
+    pub read: Duration,
     /// What it took to get from body to images.
     pub decode: Duration,
 }
@@ -89,7 +91,7 @@ impl Intake {
             }
         };
         let images = self.decode(deadline, contents).await?;
-        Ok(Input { images, deadline, decode: started.elapsed() })
+        Ok(Input { images, deadline, read: started - arrived, decode: started.elapsed() })
     }
 
     /// The same of tensors, and how the answer is to look.
@@ -106,7 +108,8 @@ impl Intake {
         let parse = move |body: &[u8], task: &Task, limit| parse_tensors(body, header, task, limit);
         let (contents, asked) = self.parse(deadline, bytes, parse).await?;
         let images = self.decode(deadline, contents).await?;
-        Ok((Input { images, deadline, decode: started.elapsed() }, asked))
+        let (read, decode) = (started - arrived, started.elapsed());
+        Ok((Input { images, deadline, read, decode }, asked))
     }
 
     /// A body that is no picture, whole.

@@ -262,11 +262,12 @@ impl Described for Problem {
                 ("instance", text("The path of this request")),
                 ("code", MetaSchema { enum_items: codes, ..text("For programs to match on") }),
                 ("request_id", text("As in the header `X-Request-Id` and in the log")),
+                ("trace_id", text("Of the trace that this request belongs to, 32 hex digits")),
                 ("error", text("The same as `detail`, for clients that look here")),
                 ("errors", list("Mistakes by their place in a JSON body", mistake)),
             ],
         );
-        optional(&["errors"], schema)
+        optional(&["trace_id", "errors"], schema)
     }
 }
 

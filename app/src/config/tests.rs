@@ -2,6 +2,7 @@ use clap::Parser;
 
 use super::values::size;
 use super::*;
+use crate::telemetry::spans::sampler::Sampler;
 
 #[derive(Parser)]
 struct Program {
@@ -187,4 +188,48 @@ fn a_switch_that_is_set_to_nothing_is_not_off() {
     }
     let tls = ["--model-dir", ".", "--tls-cert-file=", "--tls-key-file="];
     assert!(config(&tls).unwrap_err().to_string().contains("TLS_CERT_FILE"));
+}
+
+#[test]
+fn traces_are_off_until_a_collector_is_named_and_nothing_named_is_not_set() {
+    let spans = |args: &[&str]| config(&[&["--model-dir", "."], args].concat()).unwrap().spans;
+    assert!(spans(&[]).is_none());
+    assert!(spans(&["--otel-exporter-otlp-endpoint=", "--otel-traces-sampler", "?"]).is_none());
+    let on = [
+        "--otel-exporter-otlp-endpoint",
+        "http://collector:4318/",
+        "--otel-exporter-otlp-headers",
+        "authorization=Bearer%20token, x-tenant=a",
+        "--otel-resource-attributes",
+        "deployment.environment.name=staging,",
+        "--otel-traces-sampler=",
+    ];
+    let spans = spans(&on).unwrap();
+    assert_eq!(spans.collector.url(), "http://collector:4318/v1/traces");
+    assert_eq!(spans.sampler, Sampler::new("parentbased_always_on", 1.0).unwrap());
+    assert_eq!((spans.service.as_str(), spans.attributes.len()), ("mnist-api", 1));
+    assert!(!format!("{spans:?}").contains("token"), "{spans:?}");
+}
+
+#[test]
+fn a_collector_that_cannot_be_told_is_a_mistake_and_no_secret_is_told() {
+    let check = |flag: &str, value: &str, part: &str| {
+        let on = ["--model-dir", ".", "--otel-exporter-otlp-endpoint", "http://collector:4318"];
+        let wrong = format!("--{flag}={value}");
+        let args = if flag.ends_with("endpoint") { &on[..2] } else { &on[..] };
+        let told = config(&[args, &[&wrong]].concat()).unwrap_err().to_string();
+        let variable = flag.to_uppercase().replace('-', "_");
+        assert!(told.contains(&format!("({variable}): ")) && told.contains(part), "{told}");
+        assert!(!told.contains("s3cret"), "{told}");
+    };
+    check("otel-exporter-otlp-endpoint", "collector:4318", "http://collector:4318");
+    check("otel-exporter-otlp-endpoint", "ftp://collector", "http://collector:4318");
+    check("otel-exporter-otlp-endpoint", "http://u:s3cret@c", "OTEL_EXPORTER_OTLP_HEADERS");
+    check("otel-exporter-otlp-protocol", "grpc", "http/protobuf");
+    check("otel-exporter-otlp-headers", "a=b,s3cret", "entry 2 is not like");
+    check("otel-exporter-otlp-headers", "a b=s3cret", "entry 1 is no header");
+    check("otel-exporter-otlp-headers", "a=s3cret%0A", "entry 1 is no header");
+    check("otel-resource-attributes", "=a", "entry 1 is not like");
+    check("otel-traces-sampler", "sometimes", "parentbased_");
+    check("otel-traces-sampler-arg", "2", "0 to 1");
 }

@@ -118,7 +118,7 @@ mod tests {
                     predictions: vec![prediction],
                     images: Vec::new(),
                     features: vec![features],
-                    timings: Timings { decode, queue, infer },
+                    timings: Timings { read: decode, decode, queue, infer },
                     batch: 1,
                 });
             }

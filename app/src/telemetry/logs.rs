@@ -5,7 +5,6 @@ use std::io;
 use std::time::Duration;
 
 use prometheus::IntCounter;
-use protocol::trace::TraceId;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -94,7 +93,7 @@ pub fn access(exchange: &Exchange<'_>, model_version: &str) {
             tracing::$level!(
                 target: "access",
                 request_id,
-                trace_id = trace.map(TraceId::as_str),
+                trace_id = trace.map(tracing::field::display),
                 method = method.as_str(),
                 route = routes::label(*route),
                 status = status.as_u16(),

@@ -8,8 +8,8 @@ use prometheus::core::Collector;
 #[cfg(target_os = "linux")]
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
-    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    Opts, Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, Opts, Registry, TextEncoder,
 };
 use protocol::problem::Code;
 
@@ -46,6 +46,7 @@ pub struct Metrics {
     queue_depth: IntGauge,
     drift: Drift,
     records_dropped: IntCounter,
+    spans_dropped: IntCounter,
     breaker: IntGauge,
 }
 
@@ -93,6 +94,12 @@ impl Metrics {
             "prediction_log_dropped_total",
             "Records of predictions that could not be written, or not in time",
         );
+        let spans_dropped =
+            Opts::new("spans_dropped_total", "Spans that no collector took, or not in time");
+        let accuracy = of_model(
+            "model_accuracy",
+            "Share of the test set that the model got right in training",
+        );
         let drift = of_model("drift_score", "Distance of the newest predictions from the baseline");
         let window = of_model("drift_window_images", "Images that the distance is measured on");
         let feedback = of_model(
@@ -139,6 +146,7 @@ impl Metrics {
             },
             queue_depth: register(&registry, IntGauge::with_opts(queue_depth)),
             records_dropped: register(&registry, IntCounter::with_opts(records_dropped)),
+            spans_dropped: register(&registry, IntCounter::with_opts(spans_dropped)),
             drift: Drift::new(
                 identity.manifest.baseline.clone(),
                 drift_window,
@@ -149,6 +157,8 @@ impl Metrics {
             registry,
         };
         register(&metrics.registry, build_info(identity)).set(1);
+        let accuracy = register(&metrics.registry, Gauge::with_opts(accuracy));
+        accuracy.set(identity.manifest.metrics.accuracy);
         register(&metrics.registry, Ok(log_dropped));
         #[cfg(target_os = "linux")]
         metrics
@@ -166,6 +176,10 @@ impl Metrics {
 
     pub fn records_dropped(&self) -> IntCounter {
         self.records_dropped.clone()
+    }
+
+    pub fn spans_dropped(&self) -> IntCounter {
+        self.spans_dropped.clone()
     }
 
     pub fn batches(&self) -> Batches {
@@ -261,7 +275,7 @@ fn register<C: Collector + Clone + 'static>(
 }
 
 /// Callers may invent methods; the semantic conventions call those `_OTHER`.
-fn method(method: &Method) -> &'static str {
+pub(super) fn method(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
         "HEAD" => "HEAD",

@@ -111,11 +111,13 @@ async fn bodies_have_the_fields_that_the_document_describes() {
     let predict = || client.post("/v1/predict?image=true");
     let answer = body(predict().body_json(&json!({ "image": pixels })).send().await).await;
     let report = json!({ "receipt": answer["receipt"], "label": 0 });
+    let traced = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let wrong = client.post("/v1/predict").header("traceparent", traced);
     let bodies = [
         ("Thanks", client.post("/v1/feedback").body_json(&report)),
         ("Answer", predict().body_json(&json!({ "image": pixels }))),
         ("BatchAnswer", client.post("/v1/predict/batch").body_json(&json!({ "images": [pixels] }))),
-        ("Problem", client.post("/v1/predict").body_json(&json!({ "image": [1] }))),
+        ("Problem", wrong.body_json(&json!({ "image": [1] }))),
         ("Model", client.get("/v1/model")),
         ("Version", client.get("/version")),
         ("Health", client.get("/readyz?verbose")),

@@ -16,6 +16,9 @@ async fn hostile_addresses_and_methods_share_their_series() {
         client.get(format!("/v1/predict?{i}")).send().await;
         client.request(Method::from_bytes(format!("M{i}").as_bytes()).unwrap(), "/").send().await;
         client.get(format!("/assets/{i}.js")).send().await;
+        client.get(format!("/v2/models/{i}/versions/{i}/ready")).send().await;
+        let infer = client.post(format!("/v2/models/{i}/infer")).body_json(&json!({}));
+        infer.header("traceparent", format!("00-{i:032x}-{i:016x}-01")).send().await;
         client.get("/version").header("X-Request-Id", format!("id-{i}")).send().await;
     };
     ask(0).await;

@@ -10,7 +10,7 @@ use crate::repo::{Repo, read_task};
 use crate::report::{WithHint, step};
 use crate::tools::kubectl::Kubectl;
 use crate::tools::pinned::GoTool;
-use crate::tools::{cargo_deny, cosign, engine, kubeconform, kustomize, syft};
+use crate::tools::{cargo_deny, collector, cosign, engine, kubeconform, kustomize, syft};
 use crate::train::data;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub(crate) enum Requirement {
     /// One that answers, with Argo CD in it.
     Cluster,
     Syft,
+    /// OpenTelemetry's.
+    Collector,
 }
 
 const BROWSER_PACKAGES: [&str; 2] = ["chromium", "chromium-driver"];
@@ -81,6 +83,7 @@ impl Requirement {
             Self::Cosign => return cosign::provide(),
             Self::Cluster => return cluster(repo),
             Self::Syft => return syft::provide(),
+            Self::Collector => return collector::provide(),
             Self::Workflows => ACTIONLINT.provide().map(drop)?,
             Self::Promtool
             | Self::Alertmanager
@@ -121,6 +124,7 @@ impl Requirement {
             Self::Cosign => "cosign",
             Self::Cluster => "a cluster",
             Self::Syft => "syft",
+            Self::Collector => "the collector of OpenTelemetry",
             Self::Kubectl => "kubectl",
             Self::Promtool => "promtool",
             Self::Alertmanager => "Prometheus with Alertmanager",
@@ -153,6 +157,7 @@ impl Requirement {
             | Self::Engine
             | Self::Cosign
             | Self::Syft
+            | Self::Collector
             | Self::Cluster => true,
         }
     }
@@ -175,6 +180,7 @@ impl Requirement {
             | Self::Engine
             | Self::Cosign
             | Self::Syft
+            | Self::Collector
             | Self::Cluster => Ok(()),
         }
     }

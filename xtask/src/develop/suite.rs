@@ -5,7 +5,7 @@ use crate::develop::requirement::Requirement;
 use crate::process::Cmd;
 use crate::repo::Repo;
 use crate::tools::cargo::{self, LIBTORCH_PACKAGES};
-use crate::tools::{cargo_deny, cosign};
+use crate::tools::{cargo_deny, collector, cosign};
 
 /// Packages that build without libtorch.
 const LIGHT_PACKAGES: [&str; 8] =
@@ -122,8 +122,8 @@ pub(crate) fn libtorch_checks(repo: &Repo) -> [Tier; 2] {
 /// Everything that trains, serves, or drives another program that does.
 pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
     use Requirement::{
-        Alertmanager, Browser, Cosign, Data, Engine, InferenceClients, Kubernetes, Libtorch,
-        PythonTorch, Registry,
+        Alertmanager, Browser, Collector, Cosign, Data, Engine, InferenceClients, Kubernetes,
+        Libtorch, PythonTorch, Registry,
     };
     vec![
         Tier {
@@ -183,6 +183,11 @@ pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
             commands: vec![e2e(repo, "clients")],
         },
         Tier {
+            name: "traces",
+            needs: &[Libtorch, Data, Collector],
+            commands: vec![e2e(repo, "traces")],
+        },
+        Tier {
             name: "image",
             needs: &[Libtorch, Data, Engine, Registry, Cosign],
             commands: vec![e2e(repo, "delivery").args(["--", "image::"])],
@@ -205,6 +210,7 @@ fn e2e(repo: &Repo, test: &str) -> Cmd {
         .args(["test", "--quiet", "--locked", "--package", "e2e", "--test", test])
         .env("E2E_PYTHON", Requirement::torch_python())
         .env("E2E_CLIENTS_PYTHON", Requirement::clients_python())
+        .env("E2E_COLLECTOR", collector::program())
         .env("E2E_COSIGN", cosign::program())
         .env("XTASK_HOME", repo.home())
 }

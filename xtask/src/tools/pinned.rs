@@ -21,26 +21,12 @@ pub(crate) struct GoTool {
 impl GoTool {
     /// The program, built first if it is not there.
     pub(crate) fn provide(&self) -> anyhow::Result<PathBuf> {
-        let program = self.program();
-        if program.is_file() {
-            return Ok(program);
-        }
-        let home = program.parent().context("it lies in a folder")?;
-        let tools = home.parent().context("as do all")?;
-        fs::create_dir_all(tools)?;
-        // Two commands may want it at once: the second waits and finds it.
-        let lock = fs::File::create(tools.join(".lock"))?;
-        lock.file().lock().context("waiting for another installation")?;
-        if !program.is_file() {
-            self.install(home)?;
-        }
-        Ok(program)
+        provide(self.program(), |home| self.install(home))
     }
 
     /// Where it is, once provided.
     pub(crate) fn program(&self) -> PathBuf {
-        let tools = cache_folder().unwrap_or_default().join("tools/go");
-        tools.join(format!("{}-{}", self.name, self.version)).join(self.name)
+        program(self.name, self.version)
     }
 
     fn install(&self, home: &Path) -> anyhow::Result<()> {
@@ -59,6 +45,32 @@ impl GoTool {
         fs::metadata(folder.path().join(name))?;
         Ok(folder.commit()?)
     }
+}
+
+/// Where a program of a version is, once provided.
+pub(super) fn program(name: &str, version: &str) -> PathBuf {
+    let tools = cache_folder().unwrap_or_default().join("tools/go");
+    tools.join(format!("{name}-{version}")).join(name)
+}
+
+/// The program, after `install` put it into its folder if it was not there.
+pub(super) fn provide(
+    program: PathBuf,
+    install: impl FnOnce(&Path) -> anyhow::Result<()>,
+) -> anyhow::Result<PathBuf> {
+    if program.is_file() {
+        return Ok(program);
+    }
+    let home = program.parent().context("it lies in a folder")?;
+    let tools = home.parent().context("as do all")?;
+    fs::create_dir_all(tools)?;
+    // Two commands may want it at once: the second waits and finds it.
+    let lock = fs::File::create(tools.join(".lock"))?;
+    lock.file().lock().context("waiting for another installation")?;
+    if !program.is_file() {
+        install(home)?;
+    }
+    Ok(program)
 }
 
 pub(crate) fn go_is_there() -> bool {
