@@ -1,6 +1,13 @@
 //! The service over real sockets, on a model trained on the real data.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "serving/feedback.rs"]
+mod feedback;
+#[path = "serving/secrets.rs"]
+mod secrets;
+#[path = "serving/spans.rs"]
+mod spans;
+
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 

@@ -43,7 +43,7 @@ fn a_collector_that_is_away_costs_its_spans_and_no_request() {
 fn a_collector_that_never_answers_holds_up_neither_requests_nor_the_end() {
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     // More than may wait.
-    let mut server = ask_of(silent.local_addr().unwrap().port(), 4000);
+    let mut server = ask_of(silent.local_addr().unwrap().port(), 3000);
     assert!(dropped(&server) > 0.0);
     server.signal("TERM");
     assert!(server.ended().success(), "{}", server.log());
