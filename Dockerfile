@@ -44,11 +44,12 @@ COPY model/Cargo.toml model/build.rs model/
 COPY model/chart/Cargo.toml model/chart/
 COPY model/contract/Cargo.toml model/contract/
 COPY tests/Cargo.toml tests/
+COPY tests/fuzz/Cargo.toml tests/fuzz/
 COPY xtask/Cargo.toml xtask/
 COPY xtask/gitops/Cargo.toml xtask/gitops/
 COPY xtask/listen/Cargo.toml xtask/listen/
 COPY xtask/mlops/Cargo.toml xtask/mlops/
-RUN for folder in app app/protocol model model/chart model/contract tests/harness xtask xtask/gitops xtask/listen xtask/mlops; do \
+RUN for folder in app app/protocol model model/chart model/contract tests/harness tests/fuzz xtask xtask/gitops xtask/listen xtask/mlops; do \
       mkdir -p $folder/src \
       && touch $folder/lib.rs $folder/src/lib.rs \
       && echo 'fn main() {}' > $folder/src/main.rs || exit 1; \

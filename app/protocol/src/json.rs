@@ -125,7 +125,8 @@ impl<'de> Visitor<'de> for Document<'_> {
         let mut found = false;
         while let Some(key) = map.next_key::<String>()? {
             let known = key == field;
-            reader.key = Some(key);
+            // It goes back to the caller, who may have made it long.
+            reader.key = Some(key.chars().take(64).collect());
             if !known {
                 return Err(A::Error::custom(format!("unknown field, expected `{field}`")));
             }
@@ -218,6 +219,8 @@ mod tests {
         check(r#"{"image": 7}"#, "/image", "expected numbers or a PNG");
         check(r#"{"images": []}"#, "/images", "unknown field, expected `image`");
         check(r#"{"a/b~c": 1}"#, "/a~1b~0c", "unknown field");
+        let long = "x".repeat(9999);
+        check(&format!(r#"{{"{long}": 1}}"#), &format!("/{}", &long[..64]), "unknown field");
         check(r#"{"image": [1,2,3,4,5,6], "image": 1}"#, "/image", "twice");
         check(r#"{"image": "%%"}"#, "/image", "base64");
     }

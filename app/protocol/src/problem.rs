@@ -172,6 +172,14 @@ impl Code {
     }
 }
 
+/// As much of a caller's word as an answer repeats.
+pub(crate) fn shown(word: &str) -> String {
+    const LONGEST: usize = 64;
+    let kept = word.chars().take(LONGEST).flat_map(char::escape_debug);
+    let rest = word.chars().nth(LONGEST).map(|_| '…');
+    kept.chain(rest).collect()
+}
+
 /// A reason to refuse, before it is known which request it answers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {detail}", .code.as_str())]

@@ -9,7 +9,7 @@
 mod binary;
 mod body;
 mod data;
-mod elements;
+pub mod elements;
 mod layout;
 pub mod metadata;
 pub mod request;
@@ -62,11 +62,6 @@ impl Output {
 /// A refusal for the input tensor's sake.
 fn of_input(code: Code, pointer: String, detail: &str) -> Refusal {
     Refusal::at(code, pointer, format!("tensor `{INPUT}`: {detail}"))
-}
-
-/// As much of a caller's word as an answer repeats.
-fn shown(word: &str) -> String {
-    word.chars().take(64).flat_map(char::escape_debug).collect()
 }
 
 #[cfg(test)]

@@ -9,10 +9,8 @@ use std::time::Duration;
 use contract::image::Image;
 use contract::task::Task;
 use poem::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
-use poem::web::Multipart;
-use poem::{Body, FromRequest, Request, RequestBody};
+use poem::{Body, Request};
 use protocol::content::{Content, MediaType};
-use protocol::multipart::Part;
 use protocol::problem::{Code, Refusal};
 use protocol::v2::request::{Asked, Inference};
 use protocol::{json, multipart, v2};
@@ -86,8 +84,8 @@ impl Intake {
             }
             MediaType::Picture => vec![Placed::alone(Content::Picture(bytes))],
             MediaType::Multipart => {
-                let file = Box::pin(first_file(request, bytes)).await?;
-                vec![Placed::alone(multipart::picture(file)?)]
+                let content_type = header(request, CONTENT_TYPE).unwrap_or_default();
+                vec![Placed::alone(multipart::picture(content_type, bytes)?)]
             }
         };
         let images = self.decode(deadline, contents).await?;
@@ -275,20 +273,6 @@ fn media_type(wanted: Wanted, request: &Request) -> Result<MediaType, Refusal> {
         (Wanted::OneImage, kind) | (Wanted::Batch, kind @ MediaType::Json) => Ok(kind),
         (Wanted::Batch, _) => Err(MediaType::unsupported(found)),
     }
-}
-
-async fn first_file(request: &Request, bytes: Vec<u8>) -> Result<Option<Vec<u8>>, Refusal> {
-    let damaged = || Refusal::new(Code::MalformedRequest, "the form is damaged or cut short");
-    let mut body = RequestBody::new(Body::from_vec(bytes));
-    let form = Multipart::from_request(request, &mut body).await;
-    let mut form = form.map_err(|_error| damaged())?;
-    while let Some(field) = form.next_field().await.map_err(|_error| damaged())? {
-        let part = Part { file_name: field.file_name(), content_type: field.content_type() };
-        if part.is_file() {
-            return Ok(Some(field.bytes().await.map_err(|_error| damaged())?));
-        }
-    }
-    Ok(None)
 }
 
 #[cfg(test)]

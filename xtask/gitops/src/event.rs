@@ -46,25 +46,30 @@ pub enum Proof {
     AlreadyLive,
 }
 
-/// G1 of the design: the first guard is that an event means something.
+/// G1 of the design: the first guard is that an event means something. What is wrong is told in one line, however
+/// the event spells it: workflows read commands out of lines of their log.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidEvent {
     #[error("an event of {0} bytes is larger than the {LARGEST} that one can have")]
     TooLarge(usize),
-    #[error("not an event: {0}")]
+    #[error("not an event: {}", shown(.0))]
     Json(#[from] serde_json::Error),
     #[error("event schema {0} is not the known one, {SCHEMA}")]
     Schema(u64),
     #[error("the event names no environment: label the Application with `env`")]
     NoEnvironment,
-    #[error(transparent)]
+    #[error("{}", shown(.0))]
     Environment(#[from] UnknownEnvironment),
-    #[error("the event's revision: {0}")]
+    #[error("the event's revision: {}", shown(.0))]
     Revision(#[from] InvalidObjectId),
-    #[error("the event's phase `{0}` does not fit its type")]
+    #[error("the event's phase `{}` does not fit its type", shown(.0))]
     Phase(String),
-    #[error("the event does not say when it was observed: {0}")]
+    #[error("the event does not say when it was observed: {}", shown(.0))]
     Time(String),
+}
+
+fn shown(what: &impl ToString) -> String {
+    one_line(&what.to_string())
 }
 
 /// Below the 64 KB that a dispatch payload may have.

@@ -135,3 +135,15 @@ fn what_a_stand_in_writes_reads_back() {
         assert_eq!((read.environment, read.observed_at), (event.environment, event.observed_at));
     }
 }
+
+#[test]
+fn a_refusal_is_one_line_whatever_the_report_says() {
+    let lines = format!("\n::error::{}", "x".repeat(9999));
+    for field in ["event_type", "env", "revision", "phase", "finished_at"] {
+        let mut report: serde_json::Value = serde_json::from_slice(&fixture("deployed")).unwrap();
+        let part = if field == "event_type" { &mut report } else { &mut report["client_payload"] };
+        part[field] = lines.clone().into();
+        let error = Event::parse(report.to_string().as_bytes(), &known()).unwrap_err().to_string();
+        assert!(error.len() < 1500 && !error.contains('\n'), "{field}: {error}");
+    }
+}

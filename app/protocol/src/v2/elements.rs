@@ -4,7 +4,7 @@ use std::fmt;
 
 /// By datatype. Numbers are little-endian in the binary form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Elements {
+pub enum Elements {
     /// 0 to 255, in so many bytes. The sign of the datatype does not matter: no pixel has one.
     Whole { bytes: usize },
     /// 0 to 1, in so many bytes; the nearest of 256 pixels is meant.
@@ -33,9 +33,9 @@ impl Elements {
         DATATYPES.into_iter().find(|(name, _)| *name == datatype).map(|(_, elements)| elements)
     }
 
-    /// For whoever named another.
-    pub(super) fn datatypes() -> String {
-        DATATYPES.map(|(name, _)| name).join(", ")
+    /// By name, for whoever named another.
+    pub fn datatypes() -> [&'static str; DATATYPES.len()] {
+        DATATYPES.map(|(name, _)| name)
     }
 
     /// A whole number as a pixel.

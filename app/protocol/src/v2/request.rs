@@ -7,9 +7,9 @@ use super::body::{self, Body, Only, Parameters, Tensor, Wanted};
 use super::data::{self, Values};
 use super::elements::Elements;
 use super::layout::Layout;
-use super::{INPUT, Output, of_input, shown};
+use super::{INPUT, Output, of_input};
 use crate::content::Content;
-use crate::problem::{Code, Refusal};
+use crate::problem::{Code, Refusal, shown};
 
 #[derive(Debug, PartialEq, Eq)]
 pub struct Inference {
@@ -77,7 +77,8 @@ impl Tensor<'_> {
         }
         let elements = Elements::of(&self.datatype).ok_or_else(|| {
             let found = shown(&self.datatype);
-            let detail = format!("`{found}` is not read; expected {}", Elements::datatypes());
+            let detail =
+                format!("`{found}` is not read; expected {}", Elements::datatypes().join(", "));
             wrong("/datatype", &detail)
         })?;
         let (images, layout) = self.batch(elements, shape)?;
