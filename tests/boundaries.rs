@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// Packages that must build on a machine without libtorch.
-const WITHOUT_LIBTORCH: [&str; 8] =
-    ["chart", "contract", "gitops", "listen", "mlops", "protocol", "xtask", "e2e"];
+const WITHOUT_LIBTORCH: [&str; 9] =
+    ["chart", "contract", "gitops", "listen", "mlops", "protocol", "xtask", "fuzz", "e2e"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -2,6 +2,7 @@
 
 pub(crate) mod cargo;
 pub(crate) mod cargo_deny;
+pub(crate) mod cargo_fuzz;
 pub(crate) mod collector;
 pub(crate) mod cosign;
 pub(crate) mod engine;

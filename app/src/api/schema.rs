@@ -142,12 +142,11 @@ impl Described for FeedbackRequest {
     const NAME: &'static str = "FeedbackRequest";
 
     fn schema() -> MetaSchema {
+        let receipt = text("As it came with the answer");
+        let receipt = MetaSchema { pattern: Some("^[A-Za-z0-9_-]+$".to_owned()), ..receipt };
         object(
             "What a picture really was",
-            vec![
-                ("receipt", text("As it came with the answer")),
-                ("label", integer("Index of the true class", 0)),
-            ],
+            vec![("receipt", receipt), ("label", integer("Index of the true class", 0))],
         )
     }
 }

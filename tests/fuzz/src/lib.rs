@@ -54,7 +54,7 @@ const TEXT: usize = 16;
 
 /// A refusal blames its caller and does not send back what it was sent.
 fn well_refused(refusal: &Refusal) {
-    let problem = serde_json::to_vec(&refusal.problem("/", "r")).expect("a problem is JSON");
+    let problem = serde_json::to_vec(&refusal.problem("/", "r", None)).expect("a problem is JSON");
     let whole: Value = serde_json::from_slice(&problem).expect("a problem is JSON");
     assert!(whole["status"].as_u64().is_some_and(|status| (400..500).contains(&status)), "{whole}");
     assert!(problem.len() < 4096, "a problem of {} bytes: {:.200}", problem.len(), refusal.detail);

@@ -58,22 +58,16 @@ impl Request {
     pub fn any(all: &[Self], random: &mut Rng) -> Sent {
         let mut request = all[random.usize(..all.len())].clone();
         match random.u8(0..20) {
-            0 => {
-                request.method =
-                    random.choice(["PUT", "HEAD", "OPTIONS", "get", "@"]).unwrap_or("").into()
-            }
+            0 => request.method = one_of(&["PUT", "HEAD", "OPTIONS", "get", "@"], random),
             1 => request.path = visible(&request.path, random),
             2 => request.headers.clear(),
-            3 => {
-                request.headers =
-                    vec![("content-type".into(), random.choice(KINDS).unwrap_or("").into())]
-            }
+            3 => request.headers = vec![("content-type".to_owned(), one_of(&KINDS, random))],
             4 => {
                 let names =
                     ["traceparent", "x-request-id", "content-encoding", HEADER, "x-api-key"];
                 let value =
                     visible("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", random);
-                request.headers.push((random.choice(names).unwrap_or("").into(), value));
+                request.headers.push((one_of(&names, random), value));
             }
             // What hyper reads, and what it does not.
             5 => return Sent { bytes: mutate(&request.bytes(), random), is_whole: false },
@@ -82,6 +76,7 @@ impl Request {
                 bytes.truncate(random.usize(..bytes.len()));
                 return Sent { bytes, is_whole: false };
             }
+            _ if request.body.is_empty() => request.path = visible(&request.path, random),
             _ => request.body = mutate(&request.body, random),
         }
         Sent { bytes: request.bytes(), is_whole: request.method.starts_with(['G', 'P']) }
@@ -95,6 +90,10 @@ impl Request {
         write!(head, "content-length: {}\r\n\r\n", self.body.len()).expect("a string takes all");
         [head.as_bytes(), &self.body].concat()
     }
+}
+
+fn one_of(words: &[&str], random: &mut Rng) -> String {
+    words[random.usize(..words.len())].to_owned()
 }
 
 /// Mutated, and still one line.

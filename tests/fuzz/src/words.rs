@@ -7,7 +7,7 @@ use contract::manifest::ModelVersion;
 use protocol::content::MediaType;
 use protocol::feedback::{About, Feedback};
 use protocol::receipt::{Keys, Receipt};
-use protocol::trace::TraceId;
+use protocol::trace::TraceParent;
 
 use crate::{TEXT, Target, well_refused};
 
@@ -24,10 +24,11 @@ const CLASSES: usize = 3;
 /// A header's value, as a trace and as a media type.
 fn read_trace(input: &[u8]) {
     let Ok(text) = str::from_utf8(input) else { return };
-    if let Some(trace) = TraceId::from_traceparent(text) {
-        let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        let id = trace.as_str();
-        assert!(id.len() == 32 && id.bytes().all(is_hex) && text.contains(id), "{id}");
+    if let Some(parent) = TraceParent::parse(text) {
+        assert!(
+            text.contains(&parent.trace.to_string()) && text.contains(&parent.span.to_string())
+        );
+        assert_eq!(TraceParent::parse(&parent.to_string()), Some(parent));
     }
     if let Err(refusal) = MediaType::parse(Some(text)) {
         well_refused(&refusal);

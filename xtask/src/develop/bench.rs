@@ -1,5 +1,6 @@
 //! `bench`: figures for `docs/performance.md`. Never part of a test.
 
+mod malformed;
 mod rows;
 mod serve;
 mod subject;
@@ -38,6 +39,7 @@ pub(crate) enum Command {
         source: dataset::Source,
     },
     Serve(serve::Args),
+    Malformed(malformed::Args),
 }
 
 impl Command {
@@ -45,6 +47,7 @@ impl Command {
         match self {
             Self::Forward { model } => forward(repo, model),
             Self::Serve(args) => args.run(repo),
+            Self::Malformed(args) => args.run(repo),
             Self::Train { recipe, seeds, source } => train(repo, &recipe, seeds, &source),
         }
     }

@@ -1,8 +1,11 @@
 //! `check`: what a reviewer should not have to look for.
 
+use clap::value_parser;
+
 use crate::develop::suite;
 use crate::develop::test::{Install, run_tiers};
 use crate::repo::Repo;
+use crate::report::step;
 
 /// Formatting, lints, licences, boundaries, generated files
 ///
@@ -11,6 +14,10 @@ use crate::repo::Repo;
 /// With `UPDATE_EXPECT=1` in the environment both are written anew, to be looked at as a diff.
 #[derive(clap::Args)]
 pub(crate) struct Args {
+    /// Also look for inputs that break a promise, with libFuzzer: so many seconds for each target
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "20", value_parser = value_parser!(u32).range(1..))]
+    fuzz: Option<u32>,
     #[command(flatten)]
     install: Install,
 }
@@ -19,6 +26,10 @@ impl Args {
     pub(crate) fn run(self, repo: &Repo) -> anyhow::Result<()> {
         let mut tiers = suite::checks(repo);
         tiers.extend(suite::libtorch_checks(repo));
+        match self.fuzz {
+            Some(seconds) => tiers.push(suite::fuzz(repo, seconds)?),
+            None => step("fuzz: not asked for; `--fuzz` asks for it"),
+        }
         run_tiers(repo, tiers, &self.install)
     }
 }

@@ -10,17 +10,20 @@ use crate::repo::{Repo, read_task};
 use crate::report::{WithHint, step};
 use crate::tools::kubectl::Kubectl;
 use crate::tools::pinned::GoTool;
-use crate::tools::{cargo_deny, collector, cosign, engine, kubeconform, kustomize, syft};
+use crate::tools::{
+    cargo_deny, cargo_fuzz, collector, cosign, engine, kubeconform, kustomize, syft,
+};
 use crate::train::data;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Requirement {
     CargoDeny,
+    CargoFuzz,
     Libtorch,
     Data,
     Browser,
     PythonTorch,
-    /// Clients of the Open Inference Protocol, in Python.
+    /// Clients of the Open Inference Protocol and schemathesis, in Python.
     InferenceClients,
     /// kustomize, kubeconform, and the schemas of Kubernetes.
     Kubernetes,
@@ -53,11 +56,17 @@ const TORCH: Venv = Venv {
     packages: &["torch==2.13.0", "numpy"],
     proof: "import torch; assert torch.__version__.startswith('2.13.0')",
 };
-/// `pillow` makes the pictures that they send.
+/// `pillow` makes the pictures that they send. What schemathesis sends depends on hypothesis.
 const CLIENTS: Venv = Venv {
     name: "inference-clients",
-    packages: &["tritonclient[http]==2.73.0", "open-inference-openapi==2.0.0.1", "pillow"],
-    proof: "import tritonclient.http, open_inference.openapi.client, PIL",
+    packages: &[
+        "tritonclient[http]==2.73.0",
+        "open-inference-openapi==2.0.0.1",
+        "pillow",
+        "schemathesis==4.32.5",
+        "hypothesis==6.170.17",
+    ],
+    proof: "import tritonclient.http, open_inference.openapi.client, PIL, schemathesis",
 };
 
 const ACTIONLINT: GoTool = GoTool {
@@ -88,6 +97,7 @@ impl Requirement {
             Self::Promtool
             | Self::Alertmanager
             | Self::CargoDeny
+            | Self::CargoFuzz
             | Self::Browser
             | Self::PythonTorch
             | Self::InferenceClients
@@ -111,11 +121,14 @@ impl Requirement {
     fn name(self) -> &'static str {
         match self {
             Self::CargoDeny => cargo_deny::CARGO_DENY,
+            Self::CargoFuzz => cargo_fuzz::CARGO_FUZZ,
             Self::Libtorch => "libtorch",
             Self::Data => "the training data",
             Self::Browser => "Chromium with its driver",
             Self::PythonTorch => "PyTorch in Python",
-            Self::InferenceClients => "tritonclient or open-inference-openapi in Python",
+            Self::InferenceClients => {
+                "tritonclient, open-inference-openapi or schemathesis in Python"
+            }
             Self::Kubernetes => "kustomize or kubeconform",
             Self::ArgoCd => "argocd",
             Self::Workflows => "shellcheck",
@@ -134,6 +147,7 @@ impl Requirement {
     fn is_there(self, repo: &Repo) -> bool {
         match self {
             Self::CargoDeny => cargo_deny::is_there(repo),
+            Self::CargoFuzz => cargo_fuzz::is_there(repo),
             Self::Browser => {
                 let runs = |program| Cmd::new(program, repo.root()).arg("--version").succeeds();
                 runs("chromium") && runs("chromedriver")
@@ -165,6 +179,7 @@ impl Requirement {
     fn install(self, repo: &Repo) -> anyhow::Result<()> {
         match self {
             Self::CargoDeny => cargo_deny::install(repo),
+            Self::CargoFuzz => cargo_fuzz::install(repo),
             Self::Browser => debian(repo, &BROWSER_PACKAGES),
             Self::Registry => debian(repo, &REGISTRY_PACKAGES),
             Self::Promtool => debian(repo, &["prometheus"]),

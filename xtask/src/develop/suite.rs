@@ -5,11 +5,11 @@ use crate::develop::requirement::Requirement;
 use crate::process::Cmd;
 use crate::repo::Repo;
 use crate::tools::cargo::{self, LIBTORCH_PACKAGES};
-use crate::tools::{cargo_deny, collector, cosign};
+use crate::tools::{cargo_deny, cargo_fuzz, collector, cosign};
 
 /// Packages that build without libtorch.
-const LIGHT_PACKAGES: [&str; 8] =
-    ["chart", "contract", "gitops", "listen", "mlops", "protocol", "xtask", "e2e"];
+const LIGHT_PACKAGES: [&str; 9] =
+    ["chart", "contract", "gitops", "listen", "mlops", "protocol", "xtask", "fuzz", "e2e"];
 
 pub(crate) struct Tier {
     pub(crate) name: &'static str,
@@ -70,7 +70,7 @@ pub(crate) fn checks(repo: &Repo) -> Vec<Tier> {
 
 /// Unit tests of everything that needs no libtorch, the loop on real repositories, and the documents' commands.
 pub(crate) fn light(repo: &Repo) -> [Tier; 4] {
-    let packages = packages(&LIGHT_PACKAGES[..5]);
+    let packages = packages(&LIGHT_PACKAGES[..8]);
     [
         Tier {
             name: "light",
@@ -180,7 +180,7 @@ pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
         Tier {
             name: "clients",
             needs: &[Libtorch, Data, InferenceClients],
-            commands: vec![e2e(repo, "clients")],
+            commands: vec![e2e(repo, "clients"), e2e(repo, "conformance")],
         },
         Tier {
             name: "traces",
@@ -193,6 +193,12 @@ pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
             commands: vec![e2e(repo, "delivery").args(["--", "image::"])],
         },
     ]
+}
+
+/// Each target for so many seconds.
+pub(crate) fn fuzz(repo: &Repo, seconds: u32) -> anyhow::Result<Tier> {
+    let commands = cargo_fuzz::campaign(repo, seconds)?;
+    Ok(Tier { name: "fuzz", needs: &[Requirement::CargoFuzz], commands })
 }
 
 /// On a real cluster, with images in `repository`.

@@ -2,6 +2,8 @@
 
 use base64::Engine as _;
 use poem_openapi::registry::MetaSchema;
+use protocol::v2::elements::Elements;
+use protocol::v2::{INPUT, Output};
 use serde_json::json;
 
 use super::{Described, EXAMPLE, described, inline, integer, list, object, optional, text};
@@ -13,18 +15,16 @@ impl Described for InferRequest {
 
     fn schema() -> MetaSchema {
         let example = base64::engine::general_purpose::STANDARD.encode(EXAMPLE);
+        let lengths = "N pictures: the model's shape after N, or N alone for BYTES";
+        let datatypes = "Whole numbers from 0 to 255, FP from 0 to 1, BYTES for PNG or JPEG";
         let input = vec![
-            ("name", text("`image`")),
-            (
-                "shape",
-                list("N pictures: the model's shape after N, or N alone for BYTES", integer("", 0)),
-            ),
-            ("datatype", text("Such as UINT8 (0 to 255), FP32 (0 to 1) or BYTES (PNG or JPEG)")),
+            ("name", one_of("The only input", [INPUT])),
+            ("shape", MetaSchema { min_items: Some(1), ..list(lengths, integer("", 1)) }),
+            ("datatype", one_of(datatypes, Elements::datatypes())),
             ("parameters", parameters()),
             ("data", data()),
         ];
-        let output =
-            vec![("name", text("`probabilities` or `label`")), ("parameters", parameters())];
+        let output = vec![("name", output_name()), ("parameters", parameters())];
         let inputs = MetaSchema {
             min_items: Some(1),
             max_items: Some(1),
@@ -61,7 +61,7 @@ impl Described for InferResponse {
         let size = integer("Bytes after the JSON", 0);
         let binary = object("Where the tensor is binary", vec![("binary_data_size", size)]);
         let output = vec![
-            ("name", text("`probabilities` or `label`")),
+            ("name", output_name()),
             ("shape", list("", integer("", 1))),
             ("datatype", text("FP32 for probabilities, INT64 for labels")),
             ("parameters", binary),
@@ -209,6 +209,14 @@ impl Described for Index {
         );
         list("The models that are served", entry)
     }
+}
+
+fn output_name() -> MetaSchema {
+    one_of("", Output::ALL.map(Output::name))
+}
+
+fn one_of<const N: usize>(description: &'static str, words: [&str; N]) -> MetaSchema {
+    MetaSchema { enum_items: words.map(Into::into).into(), ..text(description) }
 }
 
 fn flag() -> MetaSchema {

@@ -44,7 +44,7 @@ pub(crate) struct Args {
 }
 
 /// The server has one core, whoever asks it another.
-const SERVER: &str = "0";
+pub(super) const SERVER: &str = "0";
 pub(super) const LOAD: &str = "1";
 const BOTH: &str = "0,1";
 
@@ -68,13 +68,8 @@ impl Args {
         let bodies = Bodies::write(repo, scratch.path())?;
         let start =
             |cores, command: &dyn Fn(u16) -> Cmd| Subject::start(scratch.path(), cores, command);
-        let serve = |artifact: &Artifact, port: u16| {
-            Cmd::new(&service, scratch.path())
-                .args(["serve", "--drain-pause", "0s", "--listen", &format!("127.0.0.1:{port}")])
-                .arg("--model-dir")
-                .arg(artifact.path())
-                .tied_to_us()
-        };
+        let serve =
+            |artifact: &Artifact, port| self::service(&service, scratch.path(), artifact, port);
         let peer = |net: &[&str], port: u16| {
             Cmd::new(&python, scratch.path())
                 .arg(repo.path("tests/peers/server.py"))
@@ -127,6 +122,15 @@ impl Args {
         step("with the command, these belong into docs/performance.md");
         Ok(())
     }
+}
+
+/// Ends with us.
+pub(super) fn service(program: &Path, folder: &Path, artifact: &Artifact, port: u16) -> Cmd {
+    Cmd::new(program, folder)
+        .args(["serve", "--drain-pause", "0s", "--listen", &format!("127.0.0.1:{port}")])
+        .arg("--model-dir")
+        .arg(artifact.path())
+        .tied_to_us()
 }
 
 fn peers_python(repo: &Repo, install: bool) -> anyhow::Result<PathBuf> {

@@ -1,7 +1,7 @@
 //! [`Subject`]: a server that is measured, from its start to its end.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
@@ -15,6 +15,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 pub(super) struct Subject {
     port: u16,
     running: Running,
+    log: PathBuf,
 }
 
 impl Subject {
@@ -27,12 +28,11 @@ impl Subject {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let command = command(port).on_cores(cores);
         let log = folder.join(format!("{port}.log"));
-        let subject = Self { port, running: command.start(&log)? };
+        let subject = Self { port, running: command.start(&log)?, log };
         let deadline = Instant::now() + PATIENCE;
         while ureq::get(subject.url("/readyz")).call().is_err() {
             if subject.running.has_ended() || Instant::now() > deadline {
-                let log = fs_err::read_to_string(log)?;
-                bail!("`{command}` does not answer:\n{log}");
+                bail!("`{command}` does not answer:\n{}", subject.log()?);
             }
             std::thread::sleep(Duration::from_millis(100));
         }
@@ -41,6 +41,11 @@ impl Subject {
 
     pub(super) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// All that it wrote so far.
+    pub(super) fn log(&self) -> anyhow::Result<String> {
+        Ok(fs_err::read_to_string(&self.log)?)
     }
 
     /// Memory of the process that is in RAM, in bytes.
