@@ -48,6 +48,14 @@ impl Content {
         matches!(self, Self::Image(_))
     }
 
+    /// About what decoding takes, in pixels that are gone over.
+    pub fn work(&self) -> u64 {
+        match self {
+            Self::Image(_) => 0,
+            Self::Picture(bytes) => picture::work(bytes),
+        }
+    }
+
     pub fn decode(self, task: &Task) -> Result<Image, Refusal> {
         match self {
             Self::Image(image) => Ok(image),

@@ -1,11 +1,15 @@
 //! PNG and JPEG bytes to an [`Image`] of the task's shape.
 //!
-//! Sizes are checked against the header before pixels are decoded, so a small file cannot ask for a
-//! large allocation. A picture that already is what the model was trained on passes through unchanged.
+//! Sizes and scans are checked before pixels are decoded, and what is no part of the pixels is left out, so a small
+//! file cannot ask for a large allocation or for minutes. A picture that already is what the model was trained on
+//! passes through unchanged.
 
 mod cover;
 mod ink;
+mod jpeg;
+mod png;
 
+use std::borrow::Cow;
 use std::io::Cursor;
 
 use contract::image::{Image, Shape};
@@ -17,6 +21,15 @@ use crate::problem::{Code, Refusal};
 
 const MAX_SIDE: u32 = 4096;
 const MAX_ALLOCATION: u64 = 64 << 20;
+
+/// About what decoding takes, in pixels that are gone over. Next to nothing is read of the bytes for it.
+pub fn work(bytes: &[u8]) -> u64 {
+    match image::guess_format(bytes) {
+        Ok(ImageFormat::Png) => png::pixels(bytes).unwrap_or(0),
+        Ok(ImageFormat::Jpeg) => jpeg::work(bytes),
+        _ => 0,
+    }
+}
 
 pub fn decode(bytes: &[u8], shape: Shape, fit: PictureFit) -> Result<Image, Refusal> {
     let picture = on_ground(open(bytes)?);
@@ -35,14 +48,24 @@ fn open(bytes: &[u8]) -> Result<DynamicImage, Refusal> {
             "the picture is neither a PNG nor a JPEG",
         ));
     };
+    let bytes = match format {
+        ImageFormat::Png => Cow::Owned(png::essential(bytes)),
+        _ => Cow::Borrowed(bytes),
+    };
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
     limits.max_alloc = Some(MAX_ALLOCATION);
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut reader = ImageReader::with_format(Cursor::new(&*bytes), format);
     reader.limits(limits.clone());
     let mut decoder = reader.into_decoder().map_err(refusal)?;
     limits.reserve(decoder.total_bytes()).map_err(refusal)?;
+    let (width, height) = decoder.dimensions();
+    let pixels = u64::from(width) * u64::from(height);
+    if format == ImageFormat::Jpeg && jpeg::has_too_many_scans(&bytes, pixels) {
+        let detail = "the picture is progressive and has more scans than its size allows";
+        return Err(Refusal::new(Code::PictureTooLarge, detail));
+    }
     let orientation = decoder.orientation().map_err(refusal)?;
     let mut picture = DynamicImage::from_decoder(decoder).map_err(refusal)?;
     picture.apply_orientation(orientation);
@@ -98,6 +121,10 @@ fn blank() -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::ZlibEncoder;
     use image::{GrayImage, Luma, Rgba, RgbaImage};
 
     use super::*;
@@ -156,6 +183,97 @@ mod tests {
         check(1, u32::MAX >> 1, Code::PictureTooLarge);
         check(4096, 4096, Code::PictureTooLarge);
         check(2, 2, Code::UnreadablePicture);
+    }
+
+    /// With a chunk before the pixels.
+    fn with_chunk(png: &[u8], kind: [u8; 4], content: &[u8]) -> Vec<u8> {
+        let checked = [&kind[..], content].concat();
+        let length = u32::try_from(content.len()).unwrap();
+        let chunk = [&length.to_be_bytes()[..], &checked, &crc32(&checked).to_be_bytes()].concat();
+        [&png[..33], &chunk, &png[33..]].concat()
+    }
+
+    #[test]
+    fn what_is_no_part_of_the_pixels_is_not_unpacked() {
+        let mut bomb = ZlibEncoder::new(b"name\0\0".to_vec(), Compression::fast());
+        bomb.write_all(&vec![0; 65 << 20]).unwrap();
+        let bomb = bomb.finish().unwrap();
+        let picture = encode(stroke(), ImageFormat::Png);
+        for kind in [b"iCCP", b"zTXt", b"iTXt", b"acTL", b"abCD"] {
+            let image = decode(&with_chunk(&picture, *kind, &bomb), SHAPE, PictureFit::CentredInk);
+            assert_eq!(image.unwrap().pixels(), stroke().as_raw(), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn colours_that_a_palette_makes_transparent_are() {
+        let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
+        let mut chunk = |kind: &[u8], content: &[u8]| {
+            let checked = [kind, content].concat();
+            png.extend(u32::try_from(content.len()).unwrap().to_be_bytes());
+            png.extend(&checked);
+            png.extend(crc32(&checked).to_be_bytes());
+        };
+        chunk(b"IHDR", &[0, 0, 0, 8, 0, 0, 0, 8, 1, 3, 0, 0, 0]);
+        // Black on black, but for what shows.
+        chunk(b"PLTE", &[0; 6]);
+        chunk(b"tRNS", &[0, 255]);
+        let mut rows = ZlibEncoder::new(Vec::new(), Compression::fast());
+        rows.write_all(&[0, 0b0011_0000].repeat(8)).unwrap();
+        chunk(b"IDAT", &rows.finish().unwrap());
+        chunk(b"IEND", &[]);
+        let shape = Shape { height: 8, width: 8, channels: 1 };
+        let image = decode(&png, shape, PictureFit::Cover).unwrap();
+        assert_eq!(image.pixels()[..8], [255, 255, 0, 0, 255, 255, 255, 255]);
+    }
+
+    /// Progressive, grey and empty, so that a scan takes a bit for a block.
+    fn progressive(side: u16, scans: usize) -> Vec<u8> {
+        let mut jpeg = vec![0xff, 0xd8];
+        let mut segment = |marker, content: &[u8], data: &[u8]| {
+            jpeg.extend([0xff, marker]);
+            jpeg.extend(u16::try_from(content.len() + 2).unwrap().to_be_bytes());
+            jpeg.extend(content.iter().chain(data));
+        };
+        let [high, low] = side.to_be_bytes();
+        segment(0xdb, &[&[0][..], &[1; 64]].concat(), &[]);
+        segment(0xc2, &[8, high, low, high, low, 1, 1, 0x11, 0], &[]);
+        let one_code: [u8; 16] = std::array::from_fn(|length| u8::from(length == 0));
+        segment(0xc4, &[&[0][..], &one_code, &[0]].concat(), &[]);
+        let blocks = usize::from(side.div_ceil(8)).pow(2);
+        for scan in 0..scans {
+            let precision = if scan == 0 { 1 } else { 0x10 };
+            segment(0xda, &[1, 1, 0, 0, 0, precision], &vec![0; blocks.div_ceil(8)]);
+        }
+        jpeg.extend([0xff, 0xd9]);
+        jpeg
+    }
+
+    #[test]
+    fn a_picture_of_more_scans_than_its_size_allows_is_refused_before_decoding() {
+        let check = |side, scans, expected| {
+            assert_eq!(code(&progressive(side, scans)), expected, "{side}, {scans} scans");
+        };
+        check(64, 20, Code::BlankPicture);
+        check(64, 21, Code::PictureTooLarge);
+        check(4096, 10, Code::PictureTooLarge);
+        let photo = progressive(3488, 12);
+        assert!(!jpeg::has_too_many_scans(&photo, 3488 * 3488));
+        // Where the frame is not understood, too.
+        let mut odd = progressive(64, 21);
+        odd.splice(2..2, *b"\0\0");
+        assert!(jpeg::has_too_many_scans(&odd, 64 * 64));
+    }
+
+    #[test]
+    fn what_decoding_takes_is_known_before() {
+        let grey = |format| encode(GrayImage::new(100, 20), format);
+        assert_eq!(work(&grey(ImageFormat::Png)), 2000);
+        assert_eq!(work(&grey(ImageFormat::Jpeg)), 2000);
+        assert_eq!(work(&progressive(40, 1)), 16_000);
+        assert_eq!(work(b"GIF89a"), 0);
+        assert_eq!(work(b"\x89PNG\r\n\x1a\n"), 0);
+        assert!(work(b"\xff\xd8\xff\xe0") > 1 << 24);
     }
 
     fn crc32(bytes: &[u8]) -> u32 {
