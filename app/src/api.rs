@@ -1,6 +1,7 @@
 //! The HTTP interface: operations, and the router that serves them with their documentation.
 
 pub mod body;
+mod decoders;
 pub mod document;
 pub mod feedback;
 pub mod intake;

@@ -9,16 +9,22 @@ use multer::{Field, Multipart};
 use crate::content::Content;
 use crate::problem::{Code, Refusal};
 
+/// Up to its picture; a form with a picture has few.
+const MAX_PARTS: usize = 32;
+
 /// Reads a whole form; its `Content-Type` tells how parts are kept apart.
 pub fn picture(content_type: &str, body: Vec<u8>) -> Result<Content, Refusal> {
     // All of it is there, so nothing is waited for.
     let file = first_file(content_type, body).now_or_never().and_then(Result::ok);
     match file {
         Some(Some(bytes)) => Ok(Content::Picture(bytes)),
-        Some(None) => Err(Refusal::new(
-            Code::MalformedRequest,
-            "the form holds no file: expected a part with a file name, holding a PNG or JPEG",
-        )),
+        Some(None) => {
+            let detail = format!(
+                "the form has no file among its first {MAX_PARTS} parts: expected a part with a file name, \
+                 holding a PNG or JPEG"
+            );
+            Err(Refusal::new(Code::MalformedRequest, detail))
+        }
         // What the parser has to say is for us: it names its own types.
         None => Err(Refusal::new(Code::MalformedRequest, "the form is damaged or cut short")),
     }
@@ -27,7 +33,8 @@ pub fn picture(content_type: &str, body: Vec<u8>) -> Result<Content, Refusal> {
 async fn first_file(content_type: &str, body: Vec<u8>) -> multer::Result<Option<Vec<u8>>> {
     let boundary = multer::parse_boundary(content_type)?;
     let mut form = Multipart::new(stream::iter([Ok::<_, Infallible>(body)]), boundary);
-    while let Some(field) = form.next_field().await? {
+    for _ in 0..MAX_PARTS {
+        let Some(field) = form.next_field().await? else { break };
         if is_file(&field) {
             return Ok(Some(field.bytes().await?.into()));
         }

@@ -1,7 +1,6 @@
 //! [`Input`]: what a prediction request asks for, built once from its body and carried as it is.
 //!
-//! Pictures, and JSON too long to be read in passing, are decoded off the runtime, as many at a time
-//! as there are cores.
+//! Pictures, and what is too long to be read in passing, are decoded off the runtime.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +13,10 @@ use protocol::content::{Content, MediaType};
 use protocol::problem::{Code, Refusal};
 use protocol::v2::request::{Asked, Inference};
 use protocol::{json, multipart, v2};
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::body::Bodies;
-use crate::config::cores;
+use super::decoders::{Decoders, late};
 
 #[derive(Debug)]
 pub struct Input {
@@ -42,20 +40,27 @@ pub struct Intake {
     bodies: Bodies,
     max_images: usize,
     timeout: Duration,
-    decoders: Arc<Semaphore>,
+    decoders: Decoders,
 }
 
-/// JSON up to this length is read within half a millisecond.
+/// JSON and forms up to this length are read within half a millisecond.
 const IN_PASSING: usize = 64 << 10;
 
 impl Intake {
-    pub fn new(task: Task, body_limit: usize, max_images: usize, timeout: Duration) -> Self {
+    /// So many pictures may wait to be decoded, but for large ones.
+    pub fn new(
+        task: Task,
+        body_limit: usize,
+        max_images: usize,
+        waiting: usize,
+        timeout: Duration,
+    ) -> Self {
         Self {
             task: Arc::new(task),
             bodies: Bodies::new(body_limit),
             max_images,
             timeout,
-            decoders: Arc::new(Semaphore::new(cores())),
+            decoders: Decoders::new(waiting),
         }
     }
 
@@ -79,13 +84,16 @@ impl Intake {
         let contents = match kind {
             MediaType::Json => {
                 let parse =
-                    move |body: &[u8], task: &Task, limit| parse_json(wanted, body, task, limit);
+                    move |body: Vec<u8>, task: &Task, limit| parse_json(wanted, &body, task, limit);
                 self.parse(deadline, bytes, parse).await?
             }
             MediaType::Picture => vec![Placed::alone(Content::Picture(bytes))],
             MediaType::Multipart => {
-                let content_type = header(request, CONTENT_TYPE).unwrap_or_default();
-                vec![Placed::alone(multipart::picture(content_type, bytes)?)]
+                let kind = header(request, CONTENT_TYPE).unwrap_or_default().to_owned();
+                let parse = move |body, _: &Task, _| {
+                    Ok(vec![Placed::alone(multipart::picture(&kind, body)?)])
+                };
+                self.parse(deadline, bytes, parse).await?
             }
         };
         let images = self.decode(deadline, contents).await?;
@@ -103,7 +111,8 @@ impl Intake {
         let deadline = self.deadline(arrived);
         let (bytes, _held) = self.bodies.read(request, body, deadline).await?;
         let started = Instant::now();
-        let parse = move |body: &[u8], task: &Task, limit| parse_tensors(body, header, task, limit);
+        let parse =
+            move |body: Vec<u8>, task: &Task, limit| parse_tensors(&body, header, task, limit);
         let (contents, asked) = self.parse(deadline, bytes, parse).await?;
         let images = self.decode(deadline, contents).await?;
         let (read, decode) = (started - arrived, started.elapsed());
@@ -125,14 +134,14 @@ impl Intake {
         &self,
         deadline: Instant,
         bytes: Vec<u8>,
-        parse: impl FnOnce(&[u8], &Task, usize) -> Result<T, Refusal> + Send + 'static,
+        parse: impl FnOnce(Vec<u8>, &Task, usize) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Refusal> {
         let limit = self.max_images;
         if bytes.len() <= IN_PASSING {
-            return parse(&bytes, &self.task, limit);
+            return parse(bytes, &self.task, limit);
         }
         let task = Arc::clone(&self.task);
-        Box::pin(self.off_runtime(deadline, move || parse(&bytes, &task, limit))).await
+        Box::pin(self.decoders.run(0, deadline, move || parse(bytes, &task, limit))).await
     }
 
     async fn decode(
@@ -142,35 +151,14 @@ impl Intake {
     ) -> Result<Vec<Image>, Refusal> {
         let task = Arc::clone(&self.task);
         let is_decoded = contents.iter().all(|placed| placed.content.is_decoded());
+        let work = contents.iter().map(|placed| placed.content.work()).sum();
         let decode = move || decode_all(contents, &task, deadline);
-        if is_decoded { decode() } else { Box::pin(self.off_runtime(deadline, decode)).await }
-    }
-
-    async fn off_runtime<T: Send + 'static>(
-        &self,
-        deadline: Instant,
-        work: impl FnOnce() -> Result<T, Refusal> + Send + 'static,
-    ) -> Result<T, Refusal> {
-        let late = |_elapsed| late();
-        let turn = timeout_at(deadline, Arc::clone(&self.decoders).acquire_owned());
-        let turn = turn.await.map_err(late)?;
-        // The turn is over when the work is, also where nobody waits for it any more.
-        let working = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            work()
-        });
-        match timeout_at(deadline, working).await.map_err(late)? {
-            Ok(result) => result,
-            Err(error) => {
-                tracing::error!(%error, "decoding a body failed");
-                Err(Refusal::new(Code::Internal, "the body could not be decoded"))
-            }
+        if is_decoded {
+            decode()
+        } else {
+            Box::pin(self.decoders.run(work, deadline, decode)).await
         }
     }
-}
-
-fn late() -> Refusal {
-    Refusal::new(Code::DeadlineExceeded, "there was no time left to decode the body")
 }
 
 /// Stops when nobody waits for the images any more, so that the next has its turn.

@@ -166,6 +166,46 @@ async fn a_mistake_in_a_body_is_named_by_its_place() {
 }
 
 #[tokio::test]
+async fn a_form_of_many_parts_is_refused_and_one_with_its_picture_among_few_is_not() {
+    let client = client(&[]).await;
+    let send = async |parts: usize| {
+        let form =
+            (0..parts).fold(TestForm::new(), |form, _| form.text("comment", "x".repeat(4096)));
+        let file = poem::test::TestFormField::bytes(png(&image(1))).filename("7.png");
+        let request = client.post("/v1/predict").multipart(form.field(file));
+        body(request.send().await).await
+    };
+    assert_eq!(send(31).await["name"], CLASSES[1]);
+    let refused = send(32).await;
+    assert_eq!(refused["code"], "malformed_request");
+    assert!(
+        refused["detail"].as_str().unwrap().contains("no file among its first 32"),
+        "{refused}"
+    );
+}
+
+#[tokio::test]
+async fn large_pictures_wait_within_bounds_and_small_ones_do_not_wait_for_them() {
+    let client = client(&["--request-timeout", "60s"]).await;
+    let mut large = std::io::Cursor::new(Vec::new());
+    image::GrayImage::new(4096, 4096).write_to(&mut large, image::ImageFormat::Png).unwrap();
+    let send = |picture: Vec<u8>| {
+        let request = client.post("/v1/predict").content_type("image/png");
+        request.body(picture).send()
+    };
+    let lanes = (app::config::cores() / 4).max(1);
+    let mut calls: FuturesUnordered<_> =
+        (0..9 * lanes + 1).map(|_| send(large.get_ref().clone())).collect();
+    // The first to be answered is the one too many.
+    let refused = calls.next().await.unwrap();
+    refused.assert_header("retry-after", "1");
+    assert_eq!(body(refused).await["code"], "overloaded");
+    assert_eq!(body(send(png(&image(1))).await).await["name"], CLASSES[1]);
+    assert!(calls.next().now_or_never().is_none(), "the large ones were not waited for");
+    drop(calls);
+}
+
+#[tokio::test]
 async fn a_compressed_body_is_not_read() {
     let client = client(&[]).await;
     let request = client.post("/v1/predict").content_type("application/json");

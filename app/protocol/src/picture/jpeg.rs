@@ -40,9 +40,8 @@ fn frame(jpeg: &[u8]) -> Option<Frame> {
 /// Pixels to go over, all scans together, with as many as encoders write.
 pub(super) fn work(jpeg: &[u8]) -> u64 {
     // What was not understood is taken for the worst.
-    frame(jpeg).map_or(MAX_WORK, |frame| {
-        frame.pixels * if frame.is_progressive { USUAL_SCANS } else { 1 }
-    })
+    frame(jpeg)
+        .map_or(MAX_WORK, |frame| frame.pixels * if frame.is_progressive { USUAL_SCANS } else { 1 })
 }
 
 /// Whether it may have more scans than a picture of `pixels` needs.
