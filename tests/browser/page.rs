@@ -4,6 +4,8 @@ use contract::artifact::Artifact;
 use e2e::browser::{Browser, Screen};
 use e2e::data;
 use e2e::model::{quick, train};
+use e2e::process::{command, run};
+use e2e::repo;
 use e2e::server::Server;
 use serde_json::json;
 
@@ -75,6 +77,31 @@ fn what_is_drawn_is_recognised_and_a_correction_is_counted() {
     browser.click("#undo");
     browser.wait_for_text(NAME, "?");
     is_content(&browser);
+}
+
+#[test]
+fn where_a_key_is_needed_the_page_asks_for_it_and_keeps_it_to_its_tab() {
+    let (artifact, folder) = (quick(), tempfile::tempdir().unwrap());
+    let mut program = command(repo::release_binary("mnist-api"), &repo::root());
+    let made = run(program.args(["key", "page", "--scopes", "predict"])).success().stdout;
+    let (key, line) = made.trim_end().split_once('\n').unwrap();
+    let file = folder.path().join("keys");
+    fs_err::write(&file, line).unwrap();
+    let server = Server::start(artifact.path(), &["--api-keys-file", file.to_str().unwrap()]);
+    let browser = Browser::open(&server.url("/"));
+    browser.wait_for_text(
+        "#notice",
+        "a key or a token is needed: `Authorization: Bearer …` or `X-API-Key: …`",
+    );
+    for (given, told) in [("ak_wrong", "this key is not known here"), (key, "")] {
+        browser.find("#access:not([hidden])");
+        browser.keys(&format!("{given}\u{E007}"));
+        browser.wait_for_text("#notice", told);
+    }
+    browser.draw(BOARD, &THREE);
+    browser.wait_for_text(NAME, &artifact.manifest().task.classes[3]);
+    let kept = "return [document.cookie, localStorage.length, location.href.includes('ak_')]";
+    assert_eq!(browser.script(kept), json!(["", 0, false]));
 }
 
 #[test]

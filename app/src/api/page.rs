@@ -21,12 +21,13 @@ const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// By the last part of their address.
-const FILES: [(&str, &str, &str); 8] = [
+const FILES: [(&str, &str, &str); 9] = [
     ("", HTML, include_str!("page/index.html")),
     ("style.css", "text/css; charset=utf-8", include_str!("page/style.css")),
     ("icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
     ("page.js", SCRIPT, include_str!("page/page.js")),
     ("service.js", SCRIPT, include_str!("page/service.js")),
+    ("key.js", SCRIPT, include_str!("page/key.js")),
     ("board.js", SCRIPT, include_str!("page/board.js")),
     ("answer.js", SCRIPT, include_str!("page/answer.js")),
     ("feedback.js", SCRIPT, include_str!("page/feedback.js")),

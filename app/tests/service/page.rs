@@ -36,7 +36,7 @@ async fn addresses(client: &TestClient<impl Endpoint>) -> BTreeSet<String> {
 async fn every_file_that_the_page_names_is_there_and_asked_for_again_only_when_it_changed() {
     let client = client(&[]).await;
     let addresses = addresses(&client).await;
-    assert_eq!(addresses.len(), 8, "{addresses:?}");
+    assert_eq!(addresses.len(), 9, "{addresses:?}");
     for address in addresses {
         let first = client.get(&address).send().await;
         first.assert_status_is_ok();

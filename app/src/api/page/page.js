@@ -3,6 +3,7 @@
 import { Answer } from "./answer.js";
 import { Board } from "./board.js";
 import { Feedback } from "./feedback.js";
+import { obtain } from "./key.js";
 import { model, predict } from "./service.js";
 
 /** From one picture of a drawing to the next: ten answers a second look live, more are only load. */
@@ -47,7 +48,10 @@ function start(served) {
         notice("");
       } catch (error) {
         notice(error.message);
-        if (error.retryAfter > 0) {
+        if (error.needsKey) {
+          changed = true;
+          await obtain();
+        } else if (error.retryAfter > 0) {
           changed = true;
           await pause(1000 * error.retryAfter);
         } else {
@@ -91,8 +95,22 @@ function start(served) {
   });
 }
 
+/** What is served, with a key that opens if one is needed. */
+async function served() {
+  for (;;) {
+    try {
+      return await model();
+    } catch (error) {
+      if (!error.needsKey) throw error;
+      notice(error.message);
+      await obtain();
+      notice("");
+    }
+  }
+}
+
 try {
-  start(await model());
+  start(await served());
 } catch (error) {
   notice(`The model cannot be asked: ${error.message}`);
 }

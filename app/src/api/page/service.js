@@ -1,17 +1,22 @@
 // What the page asks of the service, and nothing else is asked of anybody.
 
+import { credentials } from "./key.js";
+
 /** A problem after RFC 9457. */
 export class Refused extends Error {
   constructor(status, problem, retryAfter) {
     super(problem.detail ?? `The service answered ${status}`);
     this.code = problem.code;
+    /** Whether another key might open. */
+    this.needsKey = status === 401;
     /** Seconds after which it is worth another try; NaN where it is not. */
     this.retryAfter = retryAfter;
   }
 }
 
 async function ask(path, request) {
-  const response = await fetch(path, { cache: "no-store", ...request });
+  const headers = { ...credentials(), ...request?.headers };
+  const response = await fetch(path, { cache: "no-store", ...request, headers });
   if (response.ok) return response;
   const problem = await response.json().catch(() => ({}));
   throw new Refused(response.status, problem, Number.parseInt(response.headers.get("retry-after")));
