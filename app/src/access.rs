@@ -31,7 +31,8 @@ use self::rate::Limiter;
 use self::scope::{Needed, Scopes, needed};
 use self::tokens::Tokens;
 use crate::api::routes::Route;
-use crate::reload::Reloaded;
+use crate::reload::{Reloaded, Source};
+use crate::telemetry::metrics::Metrics;
 
 pub const API_KEY: &str = "x-api-key";
 
@@ -86,12 +87,12 @@ impl Access {
         [keys.is_some(), tokens.is_some(), limiter.is_some(), cors.is_some()]
     }
 
-    pub fn follow(&self, followers: &mut JoinSet<()>) {
+    pub fn follow(&self, metrics: &Metrics, followers: &mut JoinSet<()>) {
         if let Some(keys) = &self.keys {
-            followers.spawn(Arc::clone(keys).follow());
+            followers.spawn(Arc::clone(keys).follow(metrics.reloaded(Source::ApiKeys)));
         }
         if let Some(tokens) = &self.tokens {
-            followers.spawn(tokens.follow());
+            followers.spawn(tokens.follow(metrics.reloaded(Source::TokenKeys)));
         }
     }
 

@@ -10,6 +10,7 @@ mod values;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::receipt::Keys;
@@ -23,6 +24,7 @@ use self::values::{
 };
 pub(crate) use self::values::{address, duration};
 use crate::engine;
+use crate::reload::Reloaded;
 use crate::telemetry::{records, spans};
 
 /// Flags and environment as text; [`Config`] is what they mean, or all that is wrong with them.
@@ -67,6 +69,9 @@ pub struct Options {
     /// Connections served at a time; more wait to be accepted
     #[arg(long, env, default_value = "1024", value_name = "COUNT")]
     max_connections: String,
+    /// An answer of which its caller reads nothing for so long is given up, with its connection
+    #[arg(long, env, default_value = "30s", value_name = "TIME")]
+    write_timeout: String,
     /// Newest images that are compared with the model's baseline
     #[arg(long, env, default_value = "2000", value_name = "IMAGES")]
     drift_window: String,
@@ -79,7 +84,8 @@ pub struct Options {
     /// Share of the pictures whose pixels are in it, 0 to 1
     #[arg(long, env, default_value = "0", value_name = "SHARE")]
     records_pixels: String,
-    /// File with the keys of receipts, one per line, the newest first; without it feedback is off
+    /// File with the keys of receipts, one per line, the newest first; read again when it changes. Without
+    /// it feedback is off
     #[arg(long, env, value_name = "FILE")]
     feedback_key_file: Option<String>,
     /// What to log: error, warn, info, debug or trace, also by part: `info,access=warn`
@@ -109,9 +115,10 @@ pub struct Config {
     pub drain_limit: Duration,
     pub body_limit: usize,
     pub max_connections: usize,
+    pub write_timeout: Duration,
     pub drift_window: usize,
     pub records: Option<records::Options>,
-    pub feedback_keys: Option<Keys>,
+    pub feedback_keys: Option<Arc<Reloaded<Keys, 1>>>,
     pub log: Targets,
     pub app_version: String,
     pub revision: String,
@@ -149,6 +156,7 @@ fn read(options: &Options, found: &mut Mistakes) -> Option<Config> {
     let drain_limit = found.check("drain-limit", &options.drain_limit, duration);
     let body_limit = found.check("body-limit", &options.body_limit, size);
     let max_connections = found.check("max-connections", &options.max_connections, count);
+    let write_timeout = found.check("write-timeout", &options.write_timeout, duration);
     let drift_window = found.check("drift-window", &options.drift_window, count);
     let records_size = found.check("records-size", &options.records_size, size);
     let records_pixels = found.check("records-pixels", &options.records_pixels, share);
@@ -177,6 +185,9 @@ fn read(options: &Options, found: &mut Mistakes) -> Option<Config> {
     if request_timeout.is_some_and(|timeout| timeout.is_zero()) {
         found.add("--request-timeout: no request is answered in no time".to_owned());
     }
+    if write_timeout.is_some_and(|timeout| timeout.is_zero()) {
+        found.add("--write-timeout: no answer is read in no time".to_owned());
+    }
     if delay > Some(Duration::ZERO) && delay >= request_timeout {
         found.add("--batch-delay: no request has that much time".to_owned());
     }
@@ -196,6 +207,7 @@ fn read(options: &Options, found: &mut Mistakes) -> Option<Config> {
         drain_limit: drain_limit?,
         body_limit: body_limit?,
         max_connections: max_connections?,
+        write_timeout: write_timeout?,
         drift_window: drift_window?,
         records,
         feedback_keys: feedback_keys?,

@@ -4,8 +4,8 @@
 //! and metrics of the whole exchange once.
 //!
 //! The one exception is a head that hyper cannot read (a malformed request line, one too long, too many
-//! headers): there is no request then, and hyper answers 400, 414 or 431 itself, without a body and
-//! without headers of ours, unseen by log and metrics.
+//! headers, a length past every number): there is no request then, and hyper answers 400, 414 or 431 itself,
+//! without a body and without headers of ours, unseen by log and metrics.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use poem::error::{MethodNotAllowedError, NotFoundError};
-use poem::http::header::{ALLOW, CONNECTION, RETRY_AFTER, WWW_AUTHENTICATE};
-use poem::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use poem::{Endpoint, Error, Request, Response};
+use poem::http::header::{ALLOW, CONNECTION, HOST, RETRY_AFTER, WWW_AUTHENTICATE};
+use poem::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
+use poem::{Addr, Endpoint, Error, Request, Response};
 use protocol::problem::{self, Code, Refusal};
 use protocol::trace::{TraceId, TraceParent};
 use tokio::time::Instant;
@@ -96,6 +96,10 @@ impl<E: Endpoint<Output = Response>> Envelope<E> {
         request: Request,
         client: &mut Option<Pseudonym>,
     ) -> poem::Result<Response> {
+        if lacks_host(&request) {
+            let detail = "a request of HTTP/1.1 has one `Host`";
+            return Err(Thrown(Refusal::new(Code::MalformedRequest, detail)).into());
+        }
         if let (Some(cors), Some(route)) = (&self.access.cors, route)
             && let Some(answer) = cors.preflight(route, &request)
         {
@@ -200,6 +204,13 @@ impl<E> Envelope<E> {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
     }
+}
+
+/// RFC 9112, 3.2. What comes over no wire needs none.
+fn lacks_host(request: &Request) -> bool {
+    let comes_over_a_wire = matches!(request.remote_addr().0, Addr::SocketAddr(_));
+    let hosts = request.headers().get_all(HOST).iter().count();
+    comes_over_a_wire && hosts != 1 && (hosts > 1 || request.version() == Version::HTTP_11)
 }
 
 /// The caller's own id if it is harmless, else a new one that sorts by time.

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::api::routes::Route;
 use crate::config::{Config, cores};
+use crate::connections::Limits;
 use crate::connections::tls::Tls;
 use crate::lifecycle::Signals;
 use crate::service::Service;
@@ -61,7 +62,6 @@ async fn serve(config: &Config, log: &Log) -> anyhow::Result<()> {
     let service = Arc::new(Service::start(config, manifest, classifiers, log.dropped())?);
     service.warm_up().await?;
     let ports = Ports::bind(config).await?;
-    let _followers = config.switches.follow();
     let [on, off] = config.switches.told();
     tracing::info!(on, off, "access");
     if let Some(options) = &config.spans {
@@ -110,18 +110,20 @@ impl Ports {
     }
 }
 
-/// How a service ends.
+/// How long a service waits for its callers, and for its end.
 #[derive(Debug, Clone, Copy)]
 pub struct Drain {
     pub pause: Duration,
     pub limit: Duration,
     pub max_connections: usize,
+    pub write_timeout: Duration,
 }
 
 impl Drain {
     fn of(config: &Config) -> Self {
-        let Config { drain_pause: pause, drain_limit: limit, max_connections, .. } = *config;
-        Self { pause, limit, max_connections }
+        let Config { drain_pause: pause, drain_limit: limit, .. } = *config;
+        let Config { max_connections, write_timeout, .. } = *config;
+        Self { pause, limit, max_connections, write_timeout }
     }
 }
 
@@ -135,21 +137,28 @@ pub async fn until_ended(
 ) -> anyhow::Result<()> {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let Ports { public, tls, admin } = ports;
+    let _followers = service.follow(tls.as_ref());
+    let limits = Limits {
+        connections: drain.max_connections,
+        write: drain.write_timeout,
+        given_up: service.metrics.given_up(),
+    };
     // Ends with this function: until then it tells whoever asks how the service ends.
     let mut administration = JoinSet::new();
     let is_public: fn(Route) -> bool = match admin {
         None => |_| true,
         Some(listener) => {
             let endpoint = Arc::new(api::admin_router(Arc::clone(&service)));
+            let limits = Limits { connections: ADMIN_CONNECTIONS, ..limits.clone() };
             let never = std::future::pending();
-            let serving = connections::serve(listener, None, endpoint, ADMIN_CONNECTIONS, never);
+            let serving = connections::serve(listener, None, endpoint, limits, never);
             administration.spawn(serving);
             |route: Route| !route.is_administrative()
         }
     };
     let endpoint = Arc::new(api::router_of(Arc::clone(&service), is_public));
     let stopped = async { drop(stopped.await) };
-    let serving = connections::serve(public, tls, endpoint, drain.max_connections, stopped);
+    let serving = connections::serve(public, tls, endpoint, limits, stopped);
     let mut serving = tokio::spawn(serving);
 
     let signal = tokio::select! {

@@ -13,6 +13,7 @@ use contract::prediction::{Prediction, Scores};
 use poem::Request;
 use prometheus::IntCounter;
 use protocol::problem::{Code, Refusal};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::access::Access;
@@ -20,9 +21,11 @@ use crate::answer::{Answer, Timings};
 use crate::api::feedback::FeedbackDesk;
 use crate::api::intake::{Input, Intake};
 use crate::config::Config;
+use crate::connections::tls::Tls;
 use crate::engine::{Engine, EngineError};
 use crate::identity::Identity;
 use crate::lifecycle::Readiness;
+use crate::reload::Source;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::records::Records;
 use crate::telemetry::spans::Spans;
@@ -65,7 +68,8 @@ impl Service {
         let metrics = Metrics::new(&identity, config.drift_window, log_dropped);
         let batches = metrics.batches();
         let engine = Engine::start(options, classifiers, move |batch| batches.observe(batch))?;
-        let intake = Intake::new(task, body_limit, options.max_batch, request_timeout);
+        let intake =
+            Intake::new(task, body_limit, options.max_batch, options.depth, request_timeout);
         let records = config.records.as_ref();
         let records = records.map(|options| Records::open(options, metrics.records_dropped()));
         let records = records.transpose()?;
@@ -75,6 +79,17 @@ impl Service {
         let access = Arc::clone(&config.switches.access);
         let readiness = Readiness::default();
         Ok(Self { identity, engine, intake, feedback, readiness, metrics, records, spans, access })
+    }
+
+    /// Has what is made of files made anew when they change, for as long as the set lives.
+    pub fn follow(&self, tls: Option<&Tls>) -> JoinSet<()> {
+        let mut followers = JoinSet::new();
+        self.access.follow(&self.metrics, &mut followers);
+        self.feedback.follow(&self.metrics, &mut followers);
+        if let Some(tls) = tls {
+            followers.spawn(tls.follow(self.metrics.reloaded(Source::Certificate)));
+        }
+        followers
     }
 
     /// Computes once what the first requests would otherwise wait for. Ready from then on.

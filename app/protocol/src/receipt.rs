@@ -62,6 +62,8 @@ impl Keys {
             mac.update(PURPOSE);
             Ok(mac)
         };
+        // Some editors begin a file so.
+        let text = text.trim_start_matches('\u{feff}');
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
         let keys = lines.map(key).collect::<Result<Vec<_>, _>>()?;
         if keys.is_empty() { Err(WeakKey) } else { Ok(Self(keys)) }
@@ -118,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_new_key_comes_while_receipts_of_the_old_one_are_out() {
-        let both = Keys::parse(&format!("{NEW}\n\n {OLD}\r\n")).unwrap();
+        let both = Keys::parse(&format!("\u{feff}{NEW}\n\n {OLD}\r\n")).unwrap();
         let (old, new) = (Keys::parse(OLD).unwrap(), Keys::parse(NEW).unwrap());
         assert!(both.open(&old.seal(&receipt("r"))).is_some());
         assert!(new.open(&both.seal(&receipt("r"))).is_some());

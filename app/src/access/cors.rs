@@ -44,9 +44,13 @@ impl FromStr for Origins {
                     uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https"))?;
                 Some(format!("{scheme}://{}", uri.authority()?.as_str().to_ascii_lowercase()))
             });
-            // Browsers send exactly this spelling; another would never match.
+            // Browsers send exactly this spelling, without the port that goes without saying; another would
+            // never match.
             match spelled {
-                Some(spelled) if spelled == text && !text.contains('@') => Ok(spelled),
+                Some(spelled) if spelled == text && !text.contains('@') => {
+                    let usual = if spelled.starts_with("https:") { ":443" } else { ":80" };
+                    Ok(spelled.strip_suffix(usual).unwrap_or(&spelled).to_owned())
+                }
                 _ => Err(format!("`{text}` is not like https://example.com, without a path")),
             }
         };
@@ -111,6 +115,10 @@ mod tests {
         assert_eq!(
             "https://a.example, http://localhost:3000".parse::<Origins>(),
             these(&["https://a.example", "http://localhost:3000"])
+        );
+        assert_eq!(
+            "https://a.example:443,http://b.example:80,http://c.example:443".parse::<Origins>(),
+            these(&["https://a.example", "http://b.example", "http://c.example:443"])
         );
         for wrong in [
             "",

@@ -9,13 +9,14 @@ use std::time::Duration;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use poem::http::Uri;
+use prometheus::IntGauge;
 use protocol::problem::{Code, Refusal};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 use ureq::tls::{RootCerts, TlsConfig};
 
 use super::unauthenticated;
-use crate::reload::Reloaded;
+use crate::reload::{Reloaded, Source};
 
 /// Never `none`, and nothing where the key that verifies could sign as well.
 pub(super) const SUPPORTED: [Algorithm; 3] = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
@@ -79,18 +80,17 @@ fn signing_key(jwk: &Jwk) -> Option<SigningKey> {
 #[derive(Debug)]
 pub(super) enum KeySource {
     File(Arc<Reloaded<KeySet, 1>>),
-    Address(Remote),
+    Address(Arc<Remote>),
 }
 
 impl KeySource {
     pub(super) fn open(place: &str) -> Result<Self, String> {
-        match place.parse::<Uri>().ok().filter(|uri| uri.scheme().is_some()) {
-            Some(uri) => Remote::new(place, &uri).map(Self::Address),
-            None => {
-                Reloaded::open("keys of tokens", [Path::new(place)], |[json]| KeySet::parse(json))
-                    .map(Self::File)
-            }
+        if let Some(uri) = place.parse::<Uri>().ok().filter(|uri| uri.scheme().is_some()) {
+            return Remote::new(place, &uri).map(Arc::new).map(Self::Address);
         }
+        let open =
+            Reloaded::open(Source::TokenKeys, [Path::new(place)], |[json]| KeySet::parse(json));
+        open.map(Self::File)
     }
 
     pub(super) async fn find(&self, id: Option<&str>) -> Result<Arc<SigningKey>, Refusal> {
@@ -102,12 +102,13 @@ impl KeySource {
     }
 
     /// Never ends.
-    pub(super) async fn follow(self: Arc<Self>) {
+    pub(super) async fn follow(self: Arc<Self>, succeeded: IntGauge) {
         match &*self {
-            Self::File(set) => Arc::clone(set).follow().await,
+            Self::File(set) => Arc::clone(set).follow(succeeded).await,
             Self::Address(remote) => loop {
-                let pause = if remote.fetch().await { REFRESH } else { REFETCH_PAUSE };
-                sleep(pause).await;
+                let is_known = remote.fetch().await;
+                succeeded.set(is_known.into());
+                sleep(if is_known { REFRESH } else { REFETCH_PAUSE }).await;
             },
         }
     }
@@ -136,6 +137,8 @@ impl Remote {
             .timeout_global(Some(FETCH_LIMIT))
             .max_redirects(0)
             .tls_config(tls)
+            // What a variable names would come between, and nobody said so to us.
+            .proxy(None)
             .build()
             .into();
         Ok(Self { url: url.to_owned(), agent, set: RwLock::default(), asked: Mutex::default() })
@@ -145,28 +148,37 @@ impl Remote {
         self.set.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    async fn find(&self, id: Option<&str>) -> Result<Option<Arc<SigningKey>>, Refusal> {
-        let known = || self.known().and_then(|set| set.find(id));
-        if let Some(key) = known() {
+    fn key(&self, id: Option<&str>) -> Option<Arc<SigningKey>> {
+        self.known().and_then(|set| set.find(id))
+    }
+
+    async fn find(self: &Arc<Self>, id: Option<&str>) -> Result<Option<Arc<SigningKey>>, Refusal> {
+        if let Some(key) = self.key(id) {
             return Ok(Some(key));
         }
-        // One asks, and the others wait for what it learns.
-        let mut asked = self.asked.lock().await;
-        if let Some(key) = known() {
-            return Ok(Some(key));
-        }
-        if asked.is_none_or(|at| at.elapsed() >= REFETCH_PAUSE) {
-            *asked = Some(Instant::now());
-            self.fetch().await;
-            if let Some(key) = known() {
-                // It was there to be found, so the next one may be too.
-                *asked = None;
-                return Ok(Some(key));
-            }
+        // A task of its own: what it learns is for all, also where this caller hangs up.
+        let learning = tokio::spawn(Arc::clone(self).learn(id.map(str::to_owned)));
+        if let Err(error) = learning.await {
+            tracing::error!(%error, "asking for the keys of tokens failed");
         }
         match self.known() {
-            Some(_) => Ok(None),
+            Some(set) => Ok(set.find(id)),
             None => Err(Refusal::new(Code::Unavailable, "tokens cannot be judged right now")),
+        }
+    }
+
+    /// One asks, and the others wait for what it learns.
+    async fn learn(self: Arc<Self>, id: Option<String>) {
+        let mut asked = self.asked.lock().await;
+        let is_too_soon = asked.is_some_and(|at| at.elapsed() < REFETCH_PAUSE);
+        if is_too_soon || self.key(id.as_deref()).is_some() {
+            return;
+        }
+        *asked = Some(Instant::now());
+        self.fetch().await;
+        if self.key(id.as_deref()).is_some() {
+            // It was there to be found, so the next one may be too.
+            *asked = None;
         }
     }
 

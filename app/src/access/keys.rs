@@ -28,10 +28,12 @@ pub struct Key {
 pub struct Keys(Vec<Key>);
 
 impl Keys {
-    /// A key a line: its name, the SHA-256 of it and its scopes. What is wrong is told by the line's
-    /// number: the line itself may hold a key.
+    /// A key a line: its name, the SHA-256 of it and its scopes. Without a line nobody is let in: that is how
+    /// the last key is revoked. What is wrong is told by the line's number: the line itself may hold a key.
     pub fn parse(file: &[u8]) -> Result<Self, String> {
         let text = str::from_utf8(file).map_err(|_error| "the keys are not text".to_owned())?;
+        // Some editors begin a file so.
+        let text = text.trim_start_matches('\u{feff}');
         let mut keys: Vec<Key> = Vec::new();
         for (line, number) in text.lines().zip(1..) {
             let line = line.trim();
@@ -45,7 +47,7 @@ impl Keys {
             keys.push(key);
         }
         if keys.is_empty() {
-            return Err("there is no key in it; `mnist-api key` makes one".to_owned());
+            tracing::warn!("there is no API key in the file: every key is refused");
         }
         Ok(Self(keys))
     }
@@ -106,7 +108,7 @@ mod tests {
         let (key, line) = mint("shop", "predict".parse().unwrap()).unwrap();
         let (other, other_line) = mint("lab", "admin".parse().unwrap()).unwrap();
         assert_ne!(key, other);
-        let file = format!("# keys\n\n{line}\n  {other_line}\n");
+        let file = format!("\u{feff}# keys\n\n{line}\n  {other_line}\n");
         assert!(!file.contains(&key));
         let keys = Keys::parse(file.as_bytes()).unwrap();
         let found = |given: &str| keys.find(given).map(|key| (key.name, key.scopes.to_string()));
@@ -118,14 +120,23 @@ mod tests {
     }
 
     #[test]
+    fn a_file_without_a_key_lets_nobody_in() {
+        let (key, _) = mint("shop", "predict".parse().unwrap()).unwrap();
+        for file in ["", "# none\n", "\u{feff}"] {
+            let keys = Keys::parse(file.as_bytes()).unwrap();
+            for given in [key.as_str(), ""] {
+                assert_eq!(keys.find(given), None);
+            }
+        }
+    }
+
+    #[test]
     fn mistakes_are_told_by_their_line_and_never_show_it() {
         let digest = Digest::of(b"key");
         let check = |file: &str, told: &str| {
             let error = Keys::parse(file.as_bytes()).unwrap_err();
             assert!(error.contains(told) && !error.contains("secret"), "{error}");
         };
-        check("", "no key in it");
-        check("# none\n", "no key in it");
         check("secret", "line 1: not `NAME");
         check("\nshop secret predict", "line 2: the second word");
         check(&format!("shop {digest} secret"), "line 1: a scope is none");

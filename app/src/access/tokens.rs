@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
+use prometheus::IntGauge;
 use protocol::problem::Refusal;
 use serde::Deserialize;
 
@@ -87,8 +88,8 @@ impl Tokens {
         Ok(Self { keys: Arc::new(KeySource::open(place)?), validations })
     }
 
-    pub fn follow(&self) -> impl Future<Output = ()> + use<> {
-        Arc::clone(&self.keys).follow()
+    pub fn follow(&self, succeeded: IntGauge) -> impl Future<Output = ()> + use<> {
+        Arc::clone(&self.keys).follow(succeeded)
     }
 
     pub async fn verify(&self, token: &str) -> Result<Bearer, Refusal> {
@@ -103,6 +104,9 @@ impl Tokens {
         let claims = decode::<Claims>(token, &key.key, &self.validations[&key.algorithm])
             .map_err(|error| unauthenticated(told(error.kind())))?
             .claims;
+        if claims.sub.trim().is_empty() {
+            return Err(unauthenticated("the token names nobody: its sub is empty"));
+        }
         let scopes = Scopes::among(claims.scope.iter().chain(claims.scp.iter()));
         Ok(Bearer { subject: claims.sub, scopes })
     }

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use contract::manifest::{Manifest, ModelVersion};
@@ -15,9 +15,12 @@ use protocol::content::MediaType;
 use protocol::feedback::{About, Feedback};
 use protocol::problem::{Code, Refusal};
 use protocol::receipt::{Keys, Receipt, Seal};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::body::Bodies;
+use crate::reload::{Reloaded, Source};
+use crate::telemetry::metrics::Metrics;
 
 /// A receipt and its envelope, many times over.
 const BODY_LIMIT: usize = 8 << 10;
@@ -27,7 +30,7 @@ const REMEMBERED: usize = 1 << 15;
 
 #[derive(Debug)]
 pub struct FeedbackDesk {
-    keys: Option<Keys>,
+    keys: Option<Arc<Reloaded<Keys, 1>>>,
     model_version: ModelVersion,
     classes: usize,
     bodies: Bodies,
@@ -42,13 +45,19 @@ pub struct Taken {
 }
 
 impl FeedbackDesk {
-    pub fn new(keys: Option<Keys>, manifest: &Manifest) -> Self {
+    pub fn new(keys: Option<Arc<Reloaded<Keys, 1>>>, manifest: &Manifest) -> Self {
         Self {
             keys,
             model_version: manifest.model_version.clone(),
             classes: manifest.task.classes.len(),
             bodies: Bodies::new(BODY_LIMIT),
             counted: Mutex::default(),
+        }
+    }
+
+    pub fn follow(&self, metrics: &Metrics, followers: &mut JoinSet<()>) {
+        if let Some(keys) = &self.keys {
+            followers.spawn(Arc::clone(keys).follow(metrics.reloaded(Source::FeedbackKeys)));
         }
     }
 
@@ -65,7 +74,7 @@ impl FeedbackDesk {
             model_version: Cow::Borrowed(&self.model_version),
             issued: now(),
         };
-        self.keys.as_ref().map(|keys| keys.seal(&receipt()))
+        self.keys.as_ref().map(|keys| keys.get().seal(&receipt()))
     }
 
     /// For every image of a request, separated by spaces, of which no receipt has any.
@@ -93,7 +102,7 @@ impl FeedbackDesk {
         let (bytes, _held) = self.bodies.read(request, body, deadline).await?;
         let Self { model_version, classes, .. } = self;
         let about = About { model_version, classes: *classes, now: now() };
-        let feedback = Feedback::read(&bytes, keys, about)?;
+        let feedback = Feedback::read(&bytes, &keys.get(), about)?;
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         let counted = counted.is_first(feedback.seal);
         Ok(Taken { feedback, counted })

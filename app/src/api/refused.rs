@@ -30,8 +30,9 @@ pub trait Codes: Send + Sync + 'static {
     const ASKS: bool = true;
 }
 
-/// Beside its own codes, where callers are known or counted.
-const OF_ACCESS: [Code; 3] = [Code::Unauthenticated, Code::Forbidden, Code::RateLimited];
+/// Beside its own codes, where callers are known or counted. The last is for tokens whose keys cannot be had.
+const OF_ACCESS: [Code; 4] =
+    [Code::Unauthenticated, Code::Forbidden, Code::RateLimited, Code::Unavailable];
 
 pub struct Predicting;
 
@@ -149,7 +150,7 @@ impl<C> From<Refused<C>> for poem::Error {
 
 impl<C: Codes> ApiResponse for Refused<C> {
     fn meta() -> MetaResponses {
-        let of_access = OF_ACCESS.iter().filter(|_| C::ASKS);
+        let of_access = OF_ACCESS.iter().filter(|code| C::ASKS && !C::CODES.contains(code));
         let codes: Vec<Code> = C::CODES.iter().chain(of_access).copied().collect();
         let statuses: BTreeSet<u16> = codes.iter().map(|code| code.status()).collect();
         let response = |status: u16| MetaResponse {

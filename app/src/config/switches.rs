@@ -5,8 +5,6 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio::task::JoinSet;
-
 use super::Mistakes;
 use super::values::address;
 use crate::access::Access;
@@ -15,7 +13,7 @@ use crate::access::keys::Keys;
 use crate::access::rate::{Limiter, Rate};
 use crate::access::tokens::{Audience, Tokens};
 use crate::connections::tls::Tls;
-use crate::reload::Reloaded;
+use crate::reload::{Reloaded, Source};
 
 /// All are off by default
 #[derive(Debug, clap::Args)]
@@ -63,7 +61,7 @@ pub struct Switches {
 
 pub(super) fn read(options: &Options, found: &mut Mistakes) -> Switches {
     let keys = found.check_set("api-keys-file", options.api_keys_file.as_deref(), |file| {
-        Reloaded::open("API keys", [Path::new(file)], |[text]| Keys::parse(text))
+        Reloaded::open(Source::ApiKeys, [Path::new(file)], |[text]| Keys::parse(text))
     });
     let audience = audience(options, found);
     let tokens = found
@@ -125,15 +123,5 @@ impl Switches {
             let names = all.iter().filter(|(_, on)| *on == wanted).map(|(name, _)| *name);
             names.collect::<Vec<_>>().join(", ")
         })
-    }
-
-    /// Has what is made of files made anew when they change, for as long as the set lives.
-    pub fn follow(&self) -> JoinSet<()> {
-        let mut followers = JoinSet::new();
-        self.access.follow(&mut followers);
-        if let Some(tls) = &self.tls {
-            followers.spawn(tls.follow());
-        }
-        followers
     }
 }

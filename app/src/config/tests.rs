@@ -76,6 +76,7 @@ fn values_that_contradict_each_other_are_a_mistake() {
     };
     check(&["--queue-depth", "8", "--max-batch", "9"], "cannot hold a batch");
     check(&["--request-timeout", "0s"], "no time");
+    check(&["--write-timeout", "0"], "no time");
     check(&["--request-timeout", "1s", "--batch-delay", "1s"], "that much time");
 }
 
@@ -147,7 +148,6 @@ fn a_switch_that_cannot_be_used_is_a_mistake_like_any_other() {
             "--cors-origins (CORS_ORIGINS): `example.com`",
         ],
     );
-    check(&["--api-keys-file", &empty], &["there is no key in it"]);
     check(&["--admin-listen", "9000"], &["--admin-listen (ADMIN_LISTEN): `9000`"]);
     check(&["--tls-cert-file", &empty], &["TLS_KEY_FILE", "go together"]);
     check(&["--tls-key-file", &empty], &["TLS_CERT_FILE", "go together"]);

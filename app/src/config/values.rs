@@ -1,13 +1,15 @@
 //! What the texts of flags and variables mean.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use contract::causes;
 use model::classifier::MAX_THREADS;
 use protocol::receipt::Keys;
 use tracing_subscriber::filter::Targets;
+
+use crate::reload::{Reloaded, Source};
 
 pub(super) fn artifact_folder(text: &str) -> Result<PathBuf, String> {
     match text {
@@ -17,10 +19,11 @@ pub(super) fn artifact_folder(text: &str) -> Result<PathBuf, String> {
     }
 }
 
-pub(super) fn keys(file: &str) -> Result<Keys, String> {
-    let text = fs_err::read_to_string(file)
-        .map_err(|error| causes::sentence(anyhow::Error::from(error).chain()))?;
-    Keys::parse(&text).map_err(|error| format!("`{file}`: {error}"))
+pub(super) fn keys(file: &str) -> Result<Arc<Reloaded<Keys, 1>>, String> {
+    Reloaded::open(Source::FeedbackKeys, [Path::new(file)], |[text]| {
+        // What is no text has no visible characters either.
+        Keys::parse(&String::from_utf8_lossy(text)).map_err(|error| error.to_string())
+    })
 }
 
 pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {

@@ -5,20 +5,30 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use futures_util::task::AtomicWaker;
+use prometheus::IntCounter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
+use super::messages::Messages;
+
 /// From a head's first byte to its last.
-const HEAD_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const HEAD_LIMIT: Duration = Duration::from_secs(10);
+
+/// Of a body that says itself when it ends.
+const UNKNOWN: u64 = u64::MAX;
 
 #[derive(Debug, Default)]
 pub(super) struct Dialogue {
     requests: AtomicU64,
     answering: AtomicBool,
+    answered: AtomicWaker,
+    /// Bytes of the present body that were not read yet.
+    body: AtomicU64,
     /// Counts reads and writes that moved something.
     activity: AtomicU64,
     begun: Notify,
@@ -30,15 +40,42 @@ pub(super) struct Answering(Arc<Dialogue>);
 impl Drop for Answering {
     fn drop(&mut self) {
         self.0.answering.store(false, Ordering::Release);
+        self.0.answered.wake();
     }
 }
 
 impl Dialogue {
-    pub(super) fn begin(self: &Arc<Self>) -> Answering {
+    /// `length` is the body's, where it is known.
+    pub(super) fn begin(self: &Arc<Self>, length: Option<u64>) -> Answering {
+        self.body.store(length.unwrap_or(UNKNOWN), Ordering::Release);
         self.answering.store(true, Ordering::Release);
         self.requests.fetch_add(1, Ordering::AcqRel);
         self.begun.notify_one();
         Answering(Arc::clone(self))
+    }
+
+    pub(super) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Acquire)
+    }
+
+    /// Whether the next bytes are of another request.
+    pub(super) fn is_over(&self) -> bool {
+        let body = self.body.load(Ordering::Acquire);
+        !self.answering.load(Ordering::Acquire) && (body == 0 || body == UNKNOWN)
+    }
+
+    /// How many of so many bytes are of the present body.
+    pub(super) fn take_body(&self, bytes: usize) -> usize {
+        let left = self.body.load(Ordering::Acquire);
+        let taken = usize::try_from(left).map_or(bytes, |left| left.min(bytes));
+        if left != UNKNOWN {
+            self.body.store(left - taken as u64, Ordering::Release);
+        }
+        taken
+    }
+
+    pub(super) fn wake_when_answered(&self, waker: &Waker) {
+        self.answered.register(waker);
     }
 
     /// Until the first request has been read.
@@ -63,14 +100,27 @@ impl Dialogue {
 
 pub(super) struct HeadLimit<S> {
     socket: S,
+    messages: Messages,
     dialogue: Arc<Dialogue>,
     /// Runs while a head is incomplete: since when, as the number of requests before it, and until when.
     head: Option<(u64, Pin<Box<Sleep>>)>,
+    given_up: IntCounter,
 }
 
 impl<S> HeadLimit<S> {
-    pub(super) fn new(socket: S, dialogue: Arc<Dialogue>) -> Self {
-        Self { socket, dialogue, head: None }
+    pub(super) fn new(socket: S, given_up: IntCounter) -> Self {
+        let dialogue = Arc::new(Dialogue::default());
+        Self {
+            socket,
+            messages: Messages::new(Arc::clone(&dialogue)),
+            dialogue,
+            head: None,
+            given_up,
+        }
+    }
+
+    pub(super) fn dialogue(&self) -> Arc<Dialogue> {
+        Arc::clone(&self.dialogue)
     }
 }
 
@@ -82,7 +132,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for HeadLimit<S> {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let before = buffer.filled().len();
-        let read = Pin::new(&mut this.socket).poll_read(context, buffer);
+        let read = this.messages.poll_read(Pin::new(&mut this.socket), context, buffer);
         let requests = this.dialogue.requests.load(Ordering::Acquire);
         if this.head.as_ref().is_some_and(|(since, _)| *since != requests) {
             this.head = None;
@@ -97,6 +147,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for HeadLimit<S> {
             && let Some((_, limit)) = &mut this.head
             && limit.as_mut().poll(context).is_ready()
         {
+            this.given_up.inc();
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         read
@@ -150,8 +201,9 @@ mod tests {
 
     fn pair() -> (DuplexStream, HeadLimit<DuplexStream>, Arc<Dialogue>) {
         let (caller, socket) = duplex(64);
-        let dialogue = Arc::new(Dialogue::default());
-        (caller, HeadLimit::new(socket, Arc::clone(&dialogue)), dialogue)
+        let socket = HeadLimit::new(socket, IntCounter::new("given_up", "given up").unwrap());
+        let dialogue = socket.dialogue();
+        (caller, socket, dialogue)
     }
 
     /// Reads what is there, then what comes within a minute.
@@ -168,7 +220,9 @@ mod tests {
         let (mut caller, mut socket, _) = pair();
         caller.write_all(b"GET / HT").await.unwrap();
         socket.read_exact(&mut [0; 8]).await.unwrap();
+        let counter = socket.given_up.clone();
         assert_eq!(then(socket).await, Some(io::ErrorKind::TimedOut));
+        assert_eq!(counter.get(), 1);
     }
 
     #[tokio::test(start_paused = true)]
@@ -193,9 +247,9 @@ mod tests {
         assert_eq!(then(socket).await, None, "nothing was begun");
 
         let (mut caller, mut socket, dialogue) = pair();
-        caller.write_all(b"head").await.unwrap();
-        socket.read_exact(&mut [0; 4]).await.unwrap();
-        let answering = dialogue.begin();
+        caller.write_all(b"head\n\n").await.unwrap();
+        socket.read_exact(&mut [0; 6]).await.unwrap();
+        let answering = dialogue.begin(Some(4));
         caller.write_all(b"body").await.unwrap();
         socket.read_exact(&mut [0; 4]).await.unwrap();
         assert_eq!(then(socket).await, None, "the head was complete");

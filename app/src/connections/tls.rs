@@ -6,17 +6,18 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use prometheus::IntGauge;
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::reload::Reloaded;
+use crate::reload::{Reloaded, Source};
 
 #[derive(Clone)]
 pub struct Tls {
@@ -42,7 +43,7 @@ impl fmt::Debug for Tls {
 
 impl Tls {
     pub fn open(cert: &Path, key: &Path) -> Result<Self, String> {
-        let pair = Reloaded::open("certificate", [cert, key], |[cert, key]| {
+        let pair = Reloaded::open(Source::Certificate, [cert, key], |[cert, key]| {
             certified(cert, key, &ring::default_provider())
         })?;
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -54,11 +55,14 @@ impl Tls {
         Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), pair })
     }
 
-    pub fn follow(&self) -> impl Future<Output = ()> + use<> {
-        Arc::clone(&self.pair).follow()
+    pub fn follow(&self, succeeded: IntGauge) -> impl Future<Output = ()> + use<> {
+        Arc::clone(&self.pair).follow(succeeded)
     }
 
-    pub(super) async fn accept(&self, socket: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    pub(super) async fn accept<S>(&self, socket: S) -> io::Result<TlsStream<S>>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
         self.acceptor.accept(socket).await
     }
 }

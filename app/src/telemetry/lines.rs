@@ -2,13 +2,17 @@
 //! up they are dropped and counted, so no request ever waits for one.
 
 use std::io;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use prometheus::IntCounter;
 
-/// Lines that may wait for the writer: a few megabytes.
+/// Lines that may wait for the writer.
 pub(super) const WAITING: usize = 8192;
+/// Bytes of them: a line may be long.
+const WAITING_BYTES: usize = 8 << 20;
 /// How long a line may wait for others to be written with.
 const GATHERING: Duration = Duration::from_millis(10);
 /// How long the end of the process waits for a writer that does not write.
@@ -22,6 +26,8 @@ enum Message {
 #[derive(Clone)]
 pub struct Lines {
     sender: SyncSender<Message>,
+    /// Bytes that wait.
+    waiting: Arc<AtomicUsize>,
     dropped: IntCounter,
 }
 
@@ -33,17 +39,22 @@ impl Lines {
         dropped: IntCounter,
     ) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(WAITING);
-        let failed = dropped.clone();
-        let work = move || write(&receiver, out, &failed);
+        let (failed, waiting) = (dropped.clone(), Arc::new(AtomicUsize::new(0)));
+        let written = Arc::clone(&waiting);
+        let work = move || write(&receiver, out, &written, &failed);
         std::thread::Builder::new().name(name.to_owned()).spawn(work)?;
-        Ok(Self { sender, dropped })
+        Ok(Self { sender, waiting, dropped })
     }
 
     /// With its end.
     pub fn send(&self, line: Vec<u8>) {
-        match self.sender.try_send(Message::Line(line)) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.dropped.inc(),
+        let length = line.len();
+        let before = self.waiting.fetch_add(length, Ordering::AcqRel);
+        let is_sent =
+            before + length <= WAITING_BYTES && self.sender.try_send(Message::Line(line)).is_ok();
+        if !is_sent {
+            self.waiting.fetch_sub(length, Ordering::AcqRel);
+            self.dropped.inc();
         }
     }
 
@@ -63,7 +74,12 @@ impl Lines {
     }
 }
 
-fn write(receiver: &Receiver<Message>, mut out: impl io::Write, failed: &IntCounter) {
+fn write(
+    receiver: &Receiver<Message>,
+    mut out: impl io::Write,
+    waiting: &AtomicUsize,
+    failed: &IntCounter,
+) {
     while let Ok(first) = receiver.recv() {
         let mut next = Some(first);
         // Whoever sends a line wakes nobody meanwhile, and the kernel is given many at once.
@@ -77,6 +93,7 @@ fn write(receiver: &Receiver<Message>, mut out: impl io::Write, failed: &IntCoun
                     if out.write_all(&line).is_err() {
                         failed.inc();
                     }
+                    waiting.fetch_sub(line.len(), Ordering::AcqRel);
                 }
                 Message::Flush(done) => {
                     drop(out.flush());
@@ -129,6 +146,24 @@ mod tests {
             lines.send(vec![b'x'; 1000]);
         }
         assert!(lines.dropped.get() >= WAITING as u64, "{}", lines.dropped.get());
+    }
+
+    #[test]
+    fn few_long_lines_wait_as_many_short_ones_do_and_make_room_when_they_are_written() {
+        let (open, written, lines) = gated();
+        let line = || vec![b'x'; WAITING_BYTES / 4];
+        for _ in 0..10 {
+            lines.send(line());
+        }
+        assert_eq!(lines.dropped.get(), 6);
+        for _ in 0..5 {
+            open.send(()).unwrap();
+        }
+        lines.flush();
+        lines.send(line());
+        lines.flush();
+        assert_eq!(written.lock().unwrap().len(), 5 * (WAITING_BYTES / 4));
+        assert_eq!(lines.dropped.get(), 6);
     }
 
     #[test]

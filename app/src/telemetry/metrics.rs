@@ -9,7 +9,7 @@ use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
-    IntGauge, Opts, Registry, TextEncoder,
+    IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use protocol::problem::Code;
 
@@ -19,6 +19,7 @@ use crate::api::routes::{self, Route};
 use crate::engine::{Batch, Engine, Released};
 use crate::envelope::Exchange;
 use crate::identity::Identity;
+use crate::reload::Source;
 use crate::telemetry::drift::Drift;
 
 /// From a hundred microseconds, one forward pass, to ten seconds, past every deadline.
@@ -48,6 +49,31 @@ pub struct Metrics {
     records_dropped: IntCounter,
     spans_dropped: IntCounter,
     breaker: IntGauge,
+    given_up: GivenUp,
+    reloaded: IntGaugeVec,
+}
+
+/// Connections that were closed because of their callers, by what these did not do in time.
+#[derive(Debug, Clone)]
+pub struct GivenUp {
+    /// Agree on TLS.
+    pub handshake: IntCounter,
+    /// End a head that was begun.
+    pub head: IntCounter,
+    /// Read their answer.
+    pub answer: IntCounter,
+}
+
+impl GivenUp {
+    fn registered(registry: &Registry) -> Self {
+        let opts = Opts::new(
+            "http_server_connections_given_up_total",
+            "Connections closed on callers who took too long, by what for",
+        );
+        let counters = register(registry, IntCounterVec::new(opts, &["reason"]));
+        let of = |reason| counters.with_label_values(&[reason]);
+        Self { handshake: of("handshake"), head: of("head"), answer: of("answer") }
+    }
 }
 
 /// What the engine counts.
@@ -154,6 +180,8 @@ impl Metrics {
                 register(&registry, IntGauge::with_opts(window)),
             ),
             breaker: register(&registry, IntGauge::with_opts(breaker)),
+            given_up: GivenUp::registered(&registry),
+            reloaded: reloaded(&registry),
             registry,
         };
         register(&metrics.registry, build_info(identity)).set(1);
@@ -180,6 +208,15 @@ impl Metrics {
 
     pub fn spans_dropped(&self) -> IntCounter {
         self.spans_dropped.clone()
+    }
+
+    pub fn given_up(&self) -> GivenUp {
+        self.given_up.clone()
+    }
+
+    /// 1 while what the source has is what is used.
+    pub fn reloaded(&self, source: Source) -> IntGauge {
+        self.reloaded.with_label_values(&[source.as_str()])
     }
 
     pub fn batches(&self) -> Batches {
@@ -234,6 +271,18 @@ impl Metrics {
         }
         Response::builder().content_type(encoder.format_type()).body(text)
     }
+}
+
+fn reloaded(registry: &Registry) -> IntGaugeVec {
+    let opts = Opts::new(
+        "config_last_reload_successful",
+        "0 while a file or an address has what cannot be used, and what it had before is",
+    );
+    let gauges = register(registry, IntGaugeVec::new(opts, &["source"]));
+    for source in Source::ALL {
+        gauges.with_label_values(&[source.as_str()]).set(1);
+    }
+    gauges
 }
 
 pub struct Active(IntGauge);

@@ -1,15 +1,10 @@
-use std::io;
-use std::sync::{Arc, Mutex};
-
 use app::access::keys::mint;
-use app::telemetry::logs;
 use poem::http::Method;
 use poem::test::TestResponse;
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
-use tracing_subscriber::layer::SubscriberExt;
 
-use crate::harness::{Client, Running, body, client, file, image, until};
+use crate::harness::{Client, Running, body, client, file, image, logged, until};
 
 const PREDICT: Method = Method::POST;
 const READ: Method = Method::GET;
@@ -109,6 +104,38 @@ fn a_key_that_is_added_opens_and_one_that_is_taken_out_does_no_more() {
     assert_eq!(status(&new), 401);
     file(&folder, "keys", &line);
     until(&(200, 401), || (status(&new), status(&old)));
+    // The last one is taken out like any other.
+    file(&folder, "keys", "");
+    until(&401, || status(&new));
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "no library in here makes pipes")]
+fn what_cannot_be_read_is_told_by_a_metric_and_holds_up_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let ([old], args) = keys(&folder, ["admin,predict"]);
+    let running = Running::of(&args.each_ref().map(String::as_str));
+    let agent: ureq::Agent =
+        ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let ask = |path: &str, key: &str| {
+        let url = format!("http://{}{path}", running.address);
+        agent.get(&url).header("X-API-Key", key).call().unwrap()
+    };
+    let succeeded = |key: &str| {
+        let page = ask("/metrics", key).body_mut().read_to_string().unwrap();
+        let name = "config_last_reload_successful{source=\"api_keys\"} ";
+        page.split(name).nth(1).map(|rest| rest.starts_with('1'))
+    };
+    assert_eq!(succeeded(&old), Some(true));
+    // Nobody ever writes to it, so whoever opens it to read waits.
+    let (pipe, keys) = (folder.path().join("pipe"), folder.path().join("keys"));
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    fs_err::rename(&pipe, &keys).unwrap();
+    until(&Some(false), || succeeded(&old));
+    let (new, line) = mint("shop", "admin".parse().unwrap()).unwrap();
+    fs_err::remove_file(&keys).unwrap();
+    file(&folder, "keys", &line);
+    until(&Some(true), || succeeded(&new));
 }
 
 #[tokio::test]
@@ -134,38 +161,17 @@ async fn each_client_has_its_own_share_and_whoever_guesses_keys_has_one_too() {
     }
 }
 
-#[derive(Clone, Default)]
-struct Buffer(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Buffer {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn the_log_tells_clients_apart_and_names_none() {
-    let buffer = Buffer::default();
-    let writer = buffer.clone();
-    let layer = logs::layer(move || writer.clone());
-    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+    let (logged, _guard) = logged();
     let folder = tempfile::tempdir().unwrap();
     let ([key], args) = keys(&folder, ["predict"]);
     let client = client(&args.each_ref().map(String::as_str)).await;
     for key in [key.as_str(), key.as_str(), "ak_secret"] {
         ask(&client, PREDICT, "/v1/predict", &[("x-api-key", key)]).await;
     }
-    let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
-    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let clients: Vec<_> = lines
-        .filter(|line| line["target"] == "access")
-        .map(|line| line["client"].as_str().unwrap().to_owned())
-        .collect();
+    let (text, lines) = (logged.text(), logged.requests());
+    let clients: Vec<_> = lines.iter().map(|line| line["client"].as_str().unwrap()).collect();
     assert_eq!(clients.len(), 3, "{text}");
     assert_eq!(clients[0], clients[1]);
     assert_ne!(clients[1], clients[2]);

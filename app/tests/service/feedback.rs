@@ -6,7 +6,9 @@ use protocol::problem::Code;
 use protocol::receipt::{Keys, Receipt};
 use serde_json::{Value, json};
 
-use crate::harness::{KEY, body, client, client_of, image, manifest, metrics};
+use crate::harness::{
+    KEY, Running, body, client, client_of, file, image, manifest, metrics, until,
+};
 
 async fn receipt(client: &TestClient<impl Endpoint>, label: usize) -> Value {
     let pixels = image(label).pixels().to_vec();
@@ -75,6 +77,31 @@ pub(crate) async fn refused(code: Code) -> TestResponse {
     };
     let report = json!({ "receipt": receipt, "label": label });
     client.post("/v1/feedback").body_json(&report).send().await
+}
+
+#[test]
+fn a_new_key_comes_in_front_while_the_service_runs_and_receipts_of_the_old_one_stay_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let [old, new] = ["0123456789abcdef", "fedcba9876543210"].map(|half| half.repeat(2));
+    let running = Running::of(&["--feedback-key-file", &file(&folder, "keys", &old)]);
+    let agent: ureq::Agent =
+        ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let post = |path: &str, body: &Value| -> Value {
+        let url = format!("http://{}{path}", running.address);
+        let request = agent.post(url).content_type("application/json");
+        let mut answer = request.send(body.to_string()).unwrap();
+        serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap()
+    };
+    let receipt = || {
+        let answer = post("/v1/predict", &json!({ "image": image(1).pixels() }));
+        answer["receipt"].as_str().unwrap().to_owned()
+    };
+    let by_old = receipt();
+    file(&folder, "keys", &format!("{new}\n{old}\n"));
+    let new = Keys::parse(&new).unwrap();
+    until(&true, || new.open(&receipt()).is_some());
+    let thanks = post("/v1/feedback", &json!({ "receipt": by_old, "label": 1 }));
+    assert_eq!(thanks["counted"], true, "{thanks}");
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! A service of three classes on 8×8 grey images, in process or behind a real socket.
 
+use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use app::config::{Config, Options};
 use app::lifecycle::Signals;
 use app::serve::{Drain, Ports, until_ended};
 use app::service::Service;
+use app::telemetry::logs;
 use clap::Parser;
 use contract::digest::Digest;
 use contract::image::{Image, Shape};
@@ -24,11 +26,20 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::layer::SubscriberExt;
 
 pub(crate) const SHAPE: Shape = Shape { height: 8, width: 8, channels: 1 };
 /// Switches feedback on.
 pub(crate) const KEY: [&str; 2] =
     ["--feedback-key-file", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/service/feedback.key")];
+/// Of a service that ends after a pause.
+pub(crate) const DRAIN: Drain = Drain {
+    pause: Duration::from_millis(300),
+    limit: Duration::from_secs(20),
+    max_connections: 64,
+    write_timeout: Duration::from_secs(30),
+};
 pub(crate) const CLASSES: [&str; 3] = ["left", "right", "none"];
 
 /// Bright on the left, bright on the right, or neither.
@@ -184,6 +195,42 @@ pub(crate) fn encode(image: &Image, format: image::ImageFormat) -> Vec<u8> {
     bytes.into_inner()
 }
 
+/// What this thread logs from now on, as long as the guard lives.
+pub(crate) fn logged() -> (Logged, DefaultGuard) {
+    let logged = Logged::default();
+    let writer = logged.clone();
+    let layer = logs::layer(move || writer.clone());
+    let subscriber = tracing_subscriber::registry().with(layer);
+    (logged, tracing::subscriber::set_default(subscriber))
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Logged(Arc<Mutex<Vec<u8>>>);
+
+impl Logged {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
+    /// The lines that tell of a request.
+    pub(crate) fn requests(&self) -> Vec<Value> {
+        let text = self.text();
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.filter(|line| line["target"] == "access").collect()
+    }
+}
+
+impl io::Write for Logged {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// A service behind a real socket, on a runtime of its own.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
@@ -201,9 +248,7 @@ impl Running {
     pub(crate) fn of(args: &[&str]) -> Self {
         let config = config(args);
         let service = service_of(manifest("weights"), &config, classify);
-        let drain =
-            Drain { pause: Duration::ZERO, limit: Duration::from_secs(20), max_connections: 64 };
-        Self::with(service, config.switches, drain)
+        Self::with(service, config.switches, Drain { pause: Duration::ZERO, ..DRAIN })
     }
 
     fn with(service: Arc<Service>, switches: Switches, drain: Drain) -> Self {
@@ -220,7 +265,6 @@ impl Running {
                 };
                 let address = |listener: &TcpListener| listener.local_addr().unwrap();
                 told.send((address(&public), admin.as_ref().map(address))).unwrap();
-                let _followers = switches.follow();
                 let ports = Ports { public, tls: switches.tls, admin };
                 until_ended(ports, service, drain, &mut received).await.unwrap();
             });

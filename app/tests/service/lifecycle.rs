@@ -7,13 +7,7 @@ use app::serve::Drain;
 use contract::image::Image;
 use serde_json::json;
 
-use crate::harness::{Running, classify, image, service};
-
-const DRAIN: Drain = Drain {
-    pause: Duration::from_millis(300),
-    limit: Duration::from_secs(20),
-    max_connections: 64,
-};
+use crate::harness::{DRAIN, Running, classify, image, service, until};
 
 fn connect(running: &Running) -> TcpStream {
     let stream = TcpStream::connect(running.address).unwrap();
@@ -158,6 +152,53 @@ fn connections_past_the_limit_wait_for_their_turn() {
     drop(first);
     third.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     assert!(receive(&mut third).starts_with("http/1.1 200"));
+}
+
+#[test]
+fn whoever_reads_no_answer_is_given_up_and_another_has_the_place() {
+    let drain = Drain { max_connections: 2, write_timeout: Duration::from_millis(300), ..DRAIN };
+    let running = Running::start(service(&[], classify), drain);
+    // So much that no socket holds it.
+    let mut silent = connect(&running);
+    for _ in 0..2000 {
+        if write!(silent, "GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n").is_err() {
+            break;
+        }
+    }
+    let given_up = || ask(&running, "/metrics").contains("given_up_total{reason=\"answer\"} 1");
+    until(&true, given_up);
+    let mut places = [connect(&running), connect(&running)];
+    for place in &mut places {
+        send(place, "/version");
+        assert!(receive(place).starts_with("http/1.1 200"));
+    }
+}
+
+/// Status of the answer to these bytes.
+fn status(running: &Running, request: &str) -> String {
+    let mut stream = connect(running);
+    // What is refused before its end is not read to its end.
+    stream.write_all(request.as_bytes()).unwrap_or_default();
+    let mut start = [0; 12];
+    stream.read_exact(&mut start).unwrap();
+    String::from_utf8(start.to_vec()).unwrap()
+}
+
+#[test]
+fn a_head_is_as_the_protocol_has_it_and_no_longer_than_it_needs_to_be() {
+    let running = Running::start(service(&[], classify), DRAIN);
+    let check = |head: &str, expected: &str| {
+        let found = status(&running, &format!("{head}\r\n\r\n"));
+        assert_eq!(found, format!("HTTP/{expected}"), "{}", &head[..head.len().min(80)]);
+    };
+    check("GET /version HTTP/1.1\r\nHost: x", "1.1 200");
+    check("GET /version HTTP/1.1", "1.1 400");
+    check("GET /version HTTP/1.1\r\nHost: x\r\nHost: y", "1.1 400");
+    check("GET /version HTTP/1.0", "1.0 200");
+    let long =
+        |length| format!("GET /version HTTP/1.1\r\nHost: x\r\nCookie: {}", "x".repeat(length));
+    check(&long(30 << 10), "1.1 200");
+    check(&long(100 << 10), "1.1 431");
 }
 
 #[test]

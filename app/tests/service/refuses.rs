@@ -195,7 +195,7 @@ async fn large_pictures_wait_within_bounds_and_small_ones_do_not_wait_for_them()
     };
     let lanes = (app::config::cores() / 4).max(1);
     let mut calls: FuturesUnordered<_> =
-        (0..9 * lanes + 1).map(|_| send(large.get_ref().clone())).collect();
+        (0..=9 * lanes).map(|_| send(large.get_ref().clone())).collect();
     // The first to be answered is the one too many.
     let refused = calls.next().await.unwrap();
     refused.assert_header("retry-after", "1");

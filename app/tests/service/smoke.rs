@@ -12,7 +12,7 @@ use contract::image::Image;
 use contract::prediction::Scores;
 use contract::probes::{Probe, Probes};
 
-use crate::harness::{CLASSES, Running, SHAPE, classify, file, image, scores, service};
+use crate::harness::{CLASSES, DRAIN, Running, SHAPE, classify, file, image, scores, service};
 
 #[derive(Parser)]
 struct Program {
@@ -52,7 +52,7 @@ fn smoke_of(
     classify: impl FnMut(&[Image]) -> Result<Vec<Scores>, String> + Send + 'static,
     args: &[&str],
 ) -> Report {
-    let drain = Drain { pause: Duration::ZERO, limit: Duration::from_secs(5), max_connections: 64 };
+    let drain = Drain { pause: Duration::ZERO, limit: Duration::from_secs(5), ..DRAIN };
     let running = Running::start(service(&[], classify), drain);
     smoke(&format!("http://{}/", running.address), args)
 }

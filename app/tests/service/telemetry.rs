@@ -1,12 +1,7 @@
-use std::io;
-use std::sync::{Arc, Mutex};
-
-use app::telemetry::logs;
 use poem::http::Method;
 use serde_json::{Value, json};
-use tracing_subscriber::layer::SubscriberExt;
 
-use crate::harness::{KEY, body, client, image, metrics};
+use crate::harness::{KEY, body, client, image, logged, metrics};
 
 #[tokio::test]
 async fn hostile_addresses_and_methods_share_their_series() {
@@ -63,26 +58,9 @@ async fn what_happened_can_be_read_from_the_metrics() {
     assert!(value("process_resident_memory_bytes ") > 0.0);
 }
 
-#[derive(Clone, Default)]
-struct Buffer(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Buffer {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 #[tokio::test]
 async fn the_log_has_a_line_per_request_and_no_pixels() {
-    let buffer = Buffer::default();
-    let writer = buffer.clone();
-    let layer = logs::layer(move || writer.clone());
-    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+    let (logged, _guard) = logged();
     let client = client(&KEY).await;
     let mut pixels = image(1).pixels().to_vec();
     pixels[..4].copy_from_slice(&[201, 202, 203, 204]);
@@ -96,18 +74,16 @@ async fn the_log_has_a_line_per_request_and_no_pixels() {
     client.post("/v1/predict?secret=1").body_json(&wrong).send().await;
     client.get("/no/such").send().await;
 
-    let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
-    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let lines: Vec<_> = lines.iter().filter(|line| line["target"] == "access").collect();
+    let (text, lines) = (logged.text(), logged.requests());
     assert_eq!(lines.len(), 4, "{text}");
     let fields =
         |line: &Value| ["route", "status", "label", "code"].map(|field| line[field].clone());
     assert_eq!(lines[0]["request_id"], "r-1");
-    assert_eq!(fields(lines[0]), [json!("/v1/predict"), json!(200), json!(1), Value::Null]);
+    assert_eq!(fields(&lines[0]), [json!("/v1/predict"), json!(200), json!(1), Value::Null]);
     let told = |line: &Value| {
         ["request_id", "about", "predicted", "truth", "counted"].map(|field| line[field].clone())
     };
-    assert_eq!(told(lines[1]), [json!("r-2"), json!("r-1"), json!(1), json!(2), json!(true)]);
+    assert_eq!(told(&lines[1]), [json!("r-2"), json!("r-1"), json!(1), json!(2), json!(true)]);
     assert_eq!(lines[2]["code"], "invalid_image");
     assert_eq!(lines[3]["route"], "_unmatched");
     let receipt = answer["receipt"].as_str().unwrap();

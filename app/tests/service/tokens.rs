@@ -202,6 +202,7 @@ fn a_token_passes_that_the_issuer_signed_for_us_and_for_now_and_no_other() {
         check(&with(json!({ claim: null })), 401, "lacks one of");
     }
     check(&with(json!({ "sub": null })), 401, "");
+    check(&with(json!({ "sub": "" })), 401, "names nobody");
     check(&with(json!({ "exp": "tomorrow" })), 401, "");
     check(&with(json!({ "scope": "openid" })), 403, "`predict` is needed");
     let headed = |changes: Value| edwards.sign(&but(edwards.header(), changes), &claims());
@@ -238,12 +239,41 @@ fn a_key_that_nobody_has_seen_is_asked_for_and_made_up_ones_are_not_asked_for_ev
 }
 
 #[test]
+fn what_one_caller_made_us_ask_for_is_learnt_though_that_caller_has_hung_up() {
+    let (old, new) = (Signer::edwards("old"), Signer::edwards("new"));
+    let issuer = Issuer::start(set(&[&old]));
+    let running = serving(&issuer.url());
+    until(&200, || ask(&running, &old.token()).0);
+    let before = issuer.asked();
+    {
+        let mut held = issuer.set.lock().unwrap();
+        let mut caller = std::net::TcpStream::connect(running.address).unwrap();
+        let token = new.token();
+        write!(
+            caller,
+            "GET /v1/model HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n"
+        )
+        .unwrap();
+        // The issuer has been asked, and does not answer before the caller is gone.
+        until(&(before + 1), || issuer.asked());
+        caller.shutdown(std::net::Shutdown::Both).unwrap();
+        drop(caller);
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        *held = set(&[&new]);
+    }
+    // Nothing more is asked for the next one.
+    until(&200, || ask(&running, &new.token()).0);
+    assert_eq!(issuer.asked(), before + 1);
+}
+
+#[test]
 fn without_the_keys_no_token_is_judged() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap();
     drop(silent);
     let running = serving(&format!("http://{address}/keys"));
-    assert_eq!(ask(&running, &Signer::edwards("ed").token()).0, 503);
+    let (status, told) = ask(&running, &Signer::edwards("ed").token());
+    assert_eq!((status, told.as_str()), (503, "tokens cannot be judged right now"));
 }
 
 #[test]
