@@ -1,6 +1,7 @@
 //! `bench`: figures for `docs/performance.md`. Never part of a test.
 
 mod malformed;
+mod overload;
 mod rows;
 mod serve;
 mod subject;
@@ -40,6 +41,7 @@ pub(crate) enum Command {
     },
     Serve(serve::Args),
     Malformed(malformed::Args),
+    Overload(overload::Args),
 }
 
 impl Command {
@@ -48,6 +50,7 @@ impl Command {
             Self::Forward { model } => forward(repo, model),
             Self::Serve(args) => args.run(repo),
             Self::Malformed(args) => args.run(repo),
+            Self::Overload(args) => args.run(repo),
             Self::Train { recipe, seeds, source } => train(repo, &recipe, seeds, &source),
         }
     }
