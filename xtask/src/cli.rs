@@ -47,7 +47,7 @@ Train and look:
   serve   Do all that is missing, then serve the newest model on 127.0.0.1:8000
   visit   Keep asking a service labelled pictures, and count what comes back
   train   Train a model and print its artifact folder
-  data    Fetch and verify the training data
+  data    Fetch the training data; version data in DVC's formats, and prove that it is whole
   probes  Cut labelled probes for smoke tests
 
 Deliver:

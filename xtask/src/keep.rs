@@ -18,11 +18,13 @@ pub(crate) struct Passed {
 impl Passed {
     /// Becomes `mlops`, so that its exit status is ours.
     pub(crate) fn run(self, repo: &Repo, command: &str) -> anyhow::Result<()> {
-        let program = cargo::build(repo, "mlops", "mlops")?;
-        Cmd::new(program, &std::env::current_dir()?)
-            .arg(command)
-            .args(self.args)
-            .env("MLOPS_MODEL", repo.latest_artifact())
-            .replace()
+        mlops(repo)?.args(command.split(' ')).args(self.args).replace()
     }
+}
+
+/// The program, told where things are.
+pub(crate) fn mlops(repo: &Repo) -> anyhow::Result<Cmd> {
+    let program = cargo::build(repo, "mlops", "mlops")?;
+    let here = std::env::current_dir()?;
+    Ok(Cmd::new(program, &here).env("MLOPS_MODEL", repo.latest_artifact()))
 }

@@ -1,6 +1,7 @@
 //! `mlops`: what a model needs over the years and what is too heavy for `xtask`, which starts it. stdout is data,
 //! stderr is progress.
 
+mod data;
 mod drift;
 mod ending;
 
@@ -20,11 +21,15 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Version data in DVC's formats
+    #[command(subcommand)]
+    Data(data::Command),
     Drift(drift::Args),
 }
 
 fn main() -> ExitCode {
     let ended = match Cli::parse().command {
+        Command::Data(command) => command.run(),
         Command::Drift(args) => args.run(),
     };
     match ended {

@@ -25,6 +25,8 @@ pub(crate) enum Requirement {
     PythonTorch,
     /// Clients of the Open Inference Protocol and schemathesis, in Python.
     InferenceClients,
+    /// DVC itself, and a stand-in for S3.
+    Dvc,
     /// kustomize, kubeconform, and the schemas of Kubernetes.
     Kubernetes,
     /// Argo CD's command line: its settings are checked without a cluster.
@@ -68,6 +70,18 @@ const CLIENTS: Venv = Venv {
     ],
     proof: "import tritonclient.http, open_inference.openapi.client, PIL, schemathesis",
 };
+/// Those below DVC are named because pip tries hundreds of versions otherwise.
+const DVC: Venv = Venv {
+    name: "dvc",
+    packages: &[
+        "dvc==3.67.1",
+        "dvc-s3==3.3.0",
+        "aiobotocore==3.10.0",
+        "boto3==1.43.117",
+        "moto[server]==5.2.5",
+    ],
+    proof: "import dvc, dvc_s3, moto.server",
+};
 
 const ACTIONLINT: GoTool = GoTool {
     name: "actionlint",
@@ -101,6 +115,7 @@ impl Requirement {
             | Self::Browser
             | Self::PythonTorch
             | Self::InferenceClients
+            | Self::Dvc
             | Self::Kubectl
             | Self::Registry => {}
         }
@@ -129,6 +144,7 @@ impl Requirement {
             Self::InferenceClients => {
                 "tritonclient, open-inference-openapi or schemathesis in Python"
             }
+            Self::Dvc => "DVC or moto in Python",
             Self::Kubernetes => "kustomize or kubeconform",
             Self::ArgoCd => "argocd",
             Self::Workflows => "shellcheck",
@@ -154,6 +170,7 @@ impl Requirement {
             }
             Self::PythonTorch => TORCH.is_there(repo),
             Self::InferenceClients => CLIENTS.is_there(repo),
+            Self::Dvc => DVC.is_there(repo),
             Self::Registry => Cmd::new("docker-registry", repo.root()).arg("--version").succeeds(),
             Self::Promtool => Cmd::new("promtool", repo.root()).arg("--version").succeeds(),
             Self::Kubectl => {
@@ -188,6 +205,7 @@ impl Requirement {
             Self::Workflows => debian(repo, &["shellcheck"]),
             Self::PythonTorch => TORCH.install(repo),
             Self::InferenceClients => CLIENTS.install(repo),
+            Self::Dvc => DVC.install(repo),
             Self::Libtorch
             | Self::Data
             | Self::Kubernetes
@@ -212,6 +230,11 @@ impl Requirement {
     /// The Python that has the clients.
     pub(crate) fn clients_python() -> PathBuf {
         CLIENTS.python()
+    }
+
+    /// The Python that has DVC.
+    pub(crate) fn dvc_python() -> PathBuf {
+        DVC.python()
     }
 }
 

@@ -122,7 +122,7 @@ pub(crate) fn libtorch_checks(repo: &Repo) -> [Tier; 2] {
 /// Everything that trains, serves, or drives another program that does.
 pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
     use Requirement::{
-        Alertmanager, Browser, Collector, Cosign, Data, Engine, InferenceClients, Kubernetes,
+        Alertmanager, Browser, Collector, Cosign, Data, Dvc, Engine, InferenceClients, Kubernetes,
         Libtorch, PythonTorch, Registry,
     };
     vec![
@@ -166,6 +166,21 @@ pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
             commands: vec![e2e(repo, "demo")],
         },
         Tier { name: "drift", needs: &[Libtorch, Data], commands: vec![e2e(repo, "drift")] },
+        Tier {
+            name: "versioned",
+            needs: &[Dvc],
+            commands: vec![
+                cargo::cargo(repo).args([
+                    "build",
+                    "--quiet",
+                    "--release",
+                    "--locked",
+                    "--package",
+                    "mlops",
+                ]),
+                e2e(repo, "versioned"),
+            ],
+        },
         Tier { name: "second task", needs: &[Libtorch], commands: vec![e2e(repo, "second_task")] },
         Tier {
             name: "browser",
@@ -217,6 +232,7 @@ fn e2e(repo: &Repo, test: &str) -> Cmd {
         .env("E2E_PYTHON", Requirement::torch_python())
         .env("E2E_CLIENTS_PYTHON", Requirement::clients_python())
         .env("E2E_COLLECTOR", collector::program())
+        .env("E2E_DVC_PYTHON", Requirement::dvc_python())
         .env("E2E_COSIGN", cosign::program())
         .env("XTASK_HOME", repo.home())
 }

@@ -1,15 +1,18 @@
-//! `data`: the task's files, verified. The trainer is only ever given files that passed here.
+//! `data`: the task's files, verified. The trainer is only ever given files that passed here. What versions data is
+//! in `mlops`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use contract::task::{RemoteFile, Task};
 
 use crate::download::{self, DownloadError, Mirror};
+use crate::keep::{self, Passed};
 use crate::repo::{Repo, read_task};
 use crate::report::{Exit, WithHint, data, step};
 
-/// Fetch and verify the training data
+/// Fetch the training data; version data in DVC's formats, and prove that it is whole
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     /// Download what is missing from the first mirror that has it
@@ -17,11 +20,27 @@ pub(crate) enum Command {
         #[command(flatten)]
         source: Source,
     },
-    /// Check sizes and digests of the files that are here
+    /// Check sizes and digests: the task's files, and all that is versioned
+    ///
+    /// Of versioned data every content is read, here and in the cache. `data verify PATH…` reads no more than that;
+    /// `--cloud` or `--remote NAME` behind it reads all of it on the remote, too.
     Verify {
         #[command(flatten)]
         task: TaskFile,
+        /// Pointers, or the data they point to, and nothing else
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "PATH")]
+        versioned: Vec<OsString>,
     },
+    /// Version files or folders: contents go into the cache, Git gets a pointer
+    Add(Passed),
+    /// Send versioned contents to a remote
+    Push(Passed),
+    /// Fetch what pointers name, verified, and put it in its place
+    Pull(Passed),
+    /// What of the versioned data was changed, and what is missing from the cache or a remote
+    Status(Passed),
+    /// Remove contents that no pointer names
+    Gc(Passed),
 }
 
 #[derive(clap::Args, Clone)]
@@ -65,7 +84,21 @@ impl Command {
                 }
                 Ok(())
             }
-            Self::Verify { task } => verify(repo, &read_task(&task.path(repo))?),
+            Self::Verify { task, versioned } if versioned.is_empty() => {
+                verify(repo, &read_task(&task.path(repo))?)?;
+                if !repo.path(".dvc").is_dir() {
+                    return Ok(());
+                }
+                keep::mlops(repo)?.args(["data", "verify"]).replace()
+            }
+            Self::Verify { versioned, .. } => {
+                keep::mlops(repo)?.args(["data", "verify"]).args(versioned).replace()
+            }
+            Self::Add(passed) => passed.run(repo, "data add"),
+            Self::Push(passed) => passed.run(repo, "data push"),
+            Self::Pull(passed) => passed.run(repo, "data pull"),
+            Self::Status(passed) => passed.run(repo, "data status"),
+            Self::Gc(passed) => passed.run(repo, "data gc"),
         }
     }
 }

@@ -1,0 +1,192 @@
+//! What goes wrong: told with a way forward, and nothing is lost.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use e2e::process::{command, run};
+use e2e::repo;
+
+use crate::checkout::{Checkout, Served, files};
+
+/// With a folder that is pushed to.
+fn checkout(files: usize) -> (Checkout, PathBuf) {
+    let checkout = Checkout::new();
+    for number in 0..files {
+        checkout.write(&format!("data/{number}"), number.to_string());
+    }
+    checkout.ours(&["add", "data"]).success();
+    checkout.remote("    url = ../../store\n    verify = true\n");
+    checkout.commit();
+    let store = checkout.beside("store");
+    (checkout, store)
+}
+
+fn in_store(store: &Path, object: &str) -> PathBuf {
+    store.join("files/md5").join(&object[..2]).join(&object[2..])
+}
+
+/// The name of the manifest.
+fn named(checkout: &Checkout) -> String {
+    let pointer = checkout.read("data.dvc");
+    pointer.split("md5: ").nth(1).unwrap().lines().next().unwrap().to_owned()
+}
+
+#[test]
+fn a_push_that_is_killed_leaves_no_manifest_and_the_next_one_ends_it() {
+    let (checkout, store) = checkout(2000);
+    let manifest = in_store(&store, &named(&checkout));
+    for least in [1, 200, 600] {
+        let mut push = checkout.data();
+        let mut push =
+            push.arg("push").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        while files(&store).len() < least && push.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let done = push.try_wait().unwrap().is_some();
+        drop(push.kill());
+        push.wait().unwrap();
+        assert!(done || !manifest.exists(), "killed after {least}");
+    }
+    checkout.ours(&["push"]).success();
+    assert!(manifest.is_file());
+    let clone = checkout.clone_of();
+    clone.remote(&format!("    url = {}\n    verify = true\n", store.display()));
+    clone.dvc(&["pull"]);
+    assert_eq!(files(&clone.root.join("data")).len(), 2000);
+}
+
+#[test]
+fn a_pull_that_is_killed_goes_on_where_it_was() {
+    let (checkout, store) = checkout(2000);
+    checkout.ours(&["push"]).success();
+    let clone = checkout.clone_of();
+    clone.remote(&format!("    url = {}\n", store.display()));
+    let cache = clone.root.join(".dvc/cache/files");
+    let mut pull = clone.data();
+    let mut pull = pull.arg("pull").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while files(&cache).len() < 100 && pull.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    drop(pull.kill());
+    pull.wait().unwrap();
+    let told = clone.ours(&["pull"]).success().stdout;
+    assert!(!told.contains("2001 objects fetched"), "{told}");
+    clone.ours(&["verify"]).success();
+    assert_eq!(files(&clone.root.join("data")).len(), 2000);
+}
+
+#[test]
+fn two_pushes_at_once_end_well() {
+    let (checkout, store) = checkout(300);
+    let push = || {
+        let mut push = checkout.data();
+        push.arg("push").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    for push in [push(), push(), push()] {
+        let ended = push.wait_with_output().unwrap();
+        assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+    }
+    let of_cache = files(&checkout.root.join(".dvc/cache"));
+    assert_eq!(files(&store), of_cache);
+}
+
+#[test]
+fn what_a_remote_has_cut_off_is_refused_by_a_pull_and_mended_by_a_push() {
+    let (checkout, store) = checkout(3);
+    checkout.ours(&["push"]).success();
+    // Of the content `0`.
+    let object = "cfcd208495d565ef66e7dff9f98764da";
+    fs_err::write(in_store(&store, object), "").unwrap();
+    let clone = checkout.clone_of();
+    clone.remote(&format!("    url = {}\n", store.display()));
+    clone.refused(&["pull"], &[object, "`store`", "not what its name says"]);
+    assert!(!clone.root.join("data/0").exists());
+    checkout.refused(&["verify", "--cloud"], &[object]);
+    let told = checkout.ours(&["push"]).success().stdout;
+    assert!(told.contains("1 pushed"), "{told}");
+    clone.ours(&["pull"]).success();
+
+    fs_err::remove_file(in_store(&store, object)).unwrap();
+    let clone = checkout.clone_of();
+    clone.remote(&format!("    url = {}\n", store.display()));
+    clone.refused(&["pull"], &[object, "is not on `store`"]);
+    let told = checkout.ours(&["status", "--cloud"]).success().stdout;
+    assert!(told.contains("lacks 1 of 4 objects"), "{told}");
+    // Same length, other bytes.
+    fs_err::write(in_store(&store, object), "7").unwrap();
+    clone.refused(&["pull"], &[object, "not what its name says"]);
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_with_a_way_forward() {
+    let empty = Checkout::new();
+    empty.refused(&["status"], &["no data is versioned"]);
+    let (checkout, _store) = checkout(2);
+    let pointer = checkout.read("data.dvc");
+    for (text, told) in [
+        ("outs:\n- md5: 1", "missing field"),
+        ("<<<<<<< ours\n", "no pointer to data"),
+        ("", "outs"),
+        (&*pointer.replace("path: data", "path: ../data"), "leads out"),
+    ] {
+        checkout.write("data.dvc", text);
+        checkout.refused(&["pull"], &["data.dvc", told]);
+        checkout.refused(&["gc"], &["data.dvc", told]);
+    }
+    checkout.write("data.dvc", &pointer);
+    checkout.refused(&["add", "data/0"], &["overlap"]);
+    checkout.refused(&["add", "nowhere"], &["`nowhere` is not there"]);
+    checkout.refused(&["add", "/etc/passwd"], &["is not below"]);
+    checkout.refused(&["pull", "nowhere"], &["no pointer `nowhere.dvc`"]);
+    checkout.refused(&["push", "--remote", "other"], &["no remote `other`"]);
+    checkout.write("tracked", "in Git");
+    checkout.commit();
+    checkout.refused(&["add", "tracked"], &["is in Git itself"]);
+    checkout.write("data/0", "never added");
+    checkout.refused(&["verify"], &["1 thing is not"]);
+    checkout.refused(&["pull"], &["`data/0` was changed and is in no cache"]);
+    checkout.ours(&["pull", "--force"]).success();
+    assert_eq!(checkout.read("data/0"), "0");
+    checkout.remote("    url = ftp://somewhere\n");
+    checkout.refused(&["push"], &["nothing here speaks `ftp`"]);
+    checkout.remote("    url = ../nowhere\n");
+    fs_err::remove_dir_all(checkout.root.join(".dvc/cache")).unwrap();
+    checkout.refused(&["pull"], &["nowhere` is not there"]);
+}
+
+#[test]
+fn credentials_that_are_wrong_are_told_as_that() {
+    let (checkout, _) = checkout(2);
+    let store = tempfile::tempdir().unwrap();
+    let server = Served::http(store.path(), "secret");
+    checkout.remote(&format!(
+        "    url = {}\n    method = PUT\n    auth = basic\n    user = user\n    password = wrong\n",
+        server.url()
+    ));
+    checkout.refused(&["push"], &["credentials are wrong"]);
+    let s3 = Served::s3(true);
+    checkout.remote(&format!(
+        "    url = s3://bucket/a\n    endpointurl = {}\n    region = us-east-1\n",
+        s3.url()
+    ));
+    checkout.refused(&["push"], &["credentials are wrong"]);
+}
+
+/// A disk of two megabytes, in a world of its own.
+#[test]
+fn a_disk_that_is_full_is_told_and_what_was_written_whole_stays() {
+    let checkout = Checkout::new();
+    checkout.write("data/small", "small");
+    let noise: Vec<u8> = (0..4_000_000_u32).map(|byte| (byte ^ byte >> 8) as u8).collect();
+    checkout.write("data/z large", noise);
+    let script = "mkdir -p .dvc/cache && mount -t tmpfs -o size=2m tmpfs .dvc/cache && \"$0\" data add data; \
+                  ended=$?; find .dvc/cache -type f; exit $ended";
+    let mut unshare = command("unshare", &checkout.root);
+    unshare.args(["--user", "--map-root-user", "--mount", "sh", "-c", script]);
+    let ended = run(unshare.arg(repo::release_binary("mlops")));
+    assert_eq!(ended.code, Some(1), "{} {}", ended.stdout, ended.stderr);
+    assert!(ended.stderr.contains("hint: free some space"), "{}", ended.stderr);
+    assert_eq!(ended.stdout.lines().count(), 1, "{}", ended.stdout);
+    assert!(!checkout.root.join("data.dvc").exists());
+}

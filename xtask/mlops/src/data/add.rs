@@ -1,0 +1,135 @@
+//! `data add`: takes files or folders into the cache and writes their pointers.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use contract::atomic;
+
+use super::object::{Md5, Object};
+use super::pointer::{self, Content, Pointer};
+use super::tree::Tree;
+use super::workspace::{self, Found, Workspace, beside, look};
+use super::{counted, git, hinted, told};
+
+/// Version files or folders: their contents go into the cache, Git gets a pointer
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Files and folders of the checkout; those that have a pointer already get it renewed
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+}
+
+impl Args {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let workspace = Workspace::open_or_begin()?;
+        let pointers = workspace.pointers(&[])?;
+        for path in &self.paths {
+            let path = std::path::absolute(path)?;
+            admissible(&workspace, &pointers, &path)?;
+            let content = take(&workspace, &path)?;
+            let file = beside(&path);
+            let name = path.file_name().and_then(|name| name.to_str());
+            pointer::write(&file, name.context("its name is not UTF-8")?, &content)?;
+            ignore(&workspace, &path)?;
+            let files = content.files.map_or(String::new(), |n| counted(n, "file") + ", ");
+            told(format_args!("{}: {files}{} bytes", workspace.shown(&file), content.size))?;
+        }
+        Ok(())
+    }
+}
+
+fn admissible(workspace: &Workspace, pointers: &[Pointer], path: &Path) -> anyhow::Result<()> {
+    let shown = workspace.shown(path);
+    let inside = path.starts_with(&workspace.root) && path != workspace.root;
+    if !inside || path.components().any(|part| part.as_os_str() == "..") {
+        let what = format!("`{shown}` is not below `{}`", workspace.root.display());
+        return Err(hinted(what, "copy it into the checkout"));
+    }
+    if path.starts_with(workspace.root.join(".dvc")) || workspace::is_pointer(path) {
+        return Err(hinted(format_args!("`{shown}` is no data"), "name the data it stands for"));
+    }
+    for out in pointers.iter().flat_map(|pointer| &pointer.outs) {
+        if out.path != path && (out.path.starts_with(path) || path.starts_with(&out.path)) {
+            let other = workspace.shown(&out.path);
+            return Err(hinted(
+                format_args!("`{shown}` and `{other}`, which is versioned already, overlap"),
+                format_args!("add `{other}`, or remove its pointer first"),
+            ));
+        }
+    }
+    if git::ignores(&workspace.root, &beside(path))? {
+        return Err(hinted(
+            format_args!("the pointer `{shown}.dvc` would be ignored by Git"),
+            "let .gitignore name what lies in the folder, with an exception: !*.dvc",
+        ));
+    }
+    if git::tracks(&workspace.root, path)? {
+        return Err(hinted(
+            format_args!("`{shown}` is in Git itself"),
+            format_args!("take it out there first: git rm -r --cached {shown}"),
+        ));
+    }
+    Ok(())
+}
+
+fn take(workspace: &Workspace, path: &Path) -> anyhow::Result<Content> {
+    match look(path)? {
+        Found::Nothing => {
+            let what = format!("`{}` is not there", workspace.shown(path));
+            Err(hinted(what, "`cargo xtask data pull` brings what has a pointer"))
+        }
+        Found::File => {
+            let (md5, size) = Md5::of_file(path)?;
+            workspace.cache.take(path, Object::file(md5), size)?;
+            Ok(Content { object: Object::file(md5), size, files: None })
+        }
+        Found::Folder(files) => folder(workspace, &files),
+    }
+}
+
+fn folder(workspace: &Workspace, files: &BTreeMap<String, PathBuf>) -> anyhow::Result<Content> {
+    let (mut tree, mut all) = (Tree::default(), 0);
+    for (below, file) in files {
+        let (md5, size) = Md5::of_file(file)?;
+        workspace.cache.take(file, Object::file(md5), size)?;
+        tree.0.insert(below.clone(), md5);
+        all += size;
+    }
+    // After all that it names.
+    let object = workspace.cache.take_tree(&tree)?;
+    Ok(Content { object, size: all, files: Some(tree.0.len()) })
+}
+
+/// Git keeps the pointer alone.
+fn ignore(workspace: &Workspace, path: &Path) -> anyhow::Result<()> {
+    if git::ignores(&workspace.root, path)? {
+        return Ok(());
+    }
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Ok(());
+    };
+    let file = folder.join(".gitignore");
+    let mut text = match fs_err::read(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    if !text.is_empty() && !text.ends_with(b"\n") {
+        text.push(b'\n');
+    }
+    writeln!(text, "/{}", pattern(&name.to_string_lossy()))?;
+    atomic::write_file(&file, &text).with_context(|| format!("writing `{}`", file.display()))
+}
+
+/// That matches the name and no other.
+fn pattern(name: &str) -> String {
+    name.chars().fold(String::new(), |mut pattern, character| {
+        if "[]!*#?".contains(character) {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+        pattern
+    })
+}

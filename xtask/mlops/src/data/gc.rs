@@ -1,0 +1,135 @@
+//! `data gc`: removes contents that no pointer names any more. Whatever leaves a doubt about what is named ends it
+//! before the first removal.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::Context;
+
+use super::cache::Cache;
+use super::object::Object;
+use super::pointer::Pointer;
+use super::push::Transfer;
+use super::remote::{Remote, all_well, each};
+use super::workspace::Workspace;
+use super::{block_on, counted, git, hinted, told};
+
+/// Remove contents from the cache that no pointer names
+///
+/// What pointers in the work tree name is kept. While somebody else pushes to a remote, or pulls from it, leave it
+/// alone.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Keep also what pointers at the heads of all branches name, those of remotes too
+    #[arg(long, short = 'a')]
+    all_branches: bool,
+    /// Keep also what pointers of all tags name
+    #[arg(long, short = 'T')]
+    all_tags: bool,
+    /// Remove it from the remote, too
+    #[arg(long, short)]
+    cloud: bool,
+    /// Say what would be removed, and remove nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    transfer: Transfer,
+}
+
+impl Args {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let workspace = Workspace::open()?;
+        let name = self.transfer.remote.as_deref();
+        let remote = (self.cloud || name.is_some()).then(|| workspace.remote(name, false));
+        let remote = remote.transpose()?;
+        let mut named: BTreeSet<Object> =
+            workspace.outs(&[])?.into_iter().map(|out| out.object).collect();
+        for commit in git::commits(&workspace.root, self.all_branches, self.all_tags)? {
+            for (path, text) in git::pointers(&workspace.root, &commit)? {
+                let pointer = Pointer::parse(Path::new(&path), &text);
+                let pointer = pointer.with_context(|| format!("in commit {commit}"))?;
+                named.extend(pointer.outs.into_iter().map(|out| out.object));
+            }
+        }
+        let kept = kept(&workspace, remote.as_ref(), named)?;
+        self.sweep_cache(&workspace.cache, &kept)?;
+        if let Some(remote) = remote {
+            self.sweep_remote(&remote, &kept)?;
+        }
+        Ok(())
+    }
+
+    fn sweep_cache(&self, cache: &Cache, kept: &BTreeSet<Object>) -> anyhow::Result<()> {
+        let (objects, leftovers) = cache.list()?;
+        let unnamed: Vec<Object> = manifests_first(objects, kept);
+        for object in &unnamed {
+            told(format_args!("{:<10} {object}", self.verb()))?;
+            if !self.dry_run {
+                cache.remove(*object)?;
+            }
+        }
+        for leftover in &leftovers {
+            told(format_args!("{:<10} {}", self.verb(), leftover.display()))?;
+            if !self.dry_run {
+                fs_err::remove_file(leftover)?;
+            }
+        }
+        let all = counted(unnamed.len() + leftovers.len(), "object");
+        told(format_args!("cache: {} {all}, kept {}", self.verb(), kept.len()))
+    }
+
+    fn sweep_remote(&self, remote: &Remote, kept: &BTreeSet<Object>) -> anyhow::Result<()> {
+        let unnamed = manifests_first(block_on(remote.list())?, kept);
+        let (folders, files): (Vec<Object>, Vec<Object>) =
+            unnamed.iter().copied().partition(|object| object.is_folder);
+        if !self.dry_run {
+            let remove = |object| async move { remote.remove(object).await.map(|()| true) };
+            for objects in [folders, files] {
+                let swept = async { Ok(each(objects, self.transfer.jobs, remove).await) };
+                let (_, failed) = block_on(swept)?;
+                all_well(failed)?;
+            }
+        }
+        let all = counted(unnamed.len(), "object");
+        told(format_args!("`{}`: {} {all}, kept {}", remote.name, self.verb(), kept.len()))
+    }
+
+    fn verb(&self) -> &'static str {
+        if self.dry_run { "unnamed" } else { "removed" }
+    }
+}
+
+/// A manifest goes before what it names, so that none is left that names what is gone.
+fn manifests_first(objects: Vec<Object>, kept: &BTreeSet<Object>) -> Vec<Object> {
+    let mut unnamed: Vec<Object> =
+        objects.into_iter().filter(|object| !kept.contains(object)).collect();
+    unnamed.sort_by_key(|object| !object.is_folder);
+    unnamed
+}
+
+/// With all that manifests name. One that is nowhere could name anything, unless nothing would be swept that it names.
+fn kept(
+    workspace: &Workspace,
+    remote: Option<&Remote>,
+    named: BTreeSet<Object>,
+) -> anyhow::Result<BTreeSet<Object>> {
+    let mut kept = named.clone();
+    for folder in named.into_iter().filter(|object| object.is_folder) {
+        let mut tree = workspace.cache.tree(folder)?;
+        if tree.is_none()
+            && let Some(remote) = remote
+            && block_on(remote.size(folder))?.is_some()
+        {
+            block_on(remote.fetch(folder, &workspace.cache))?;
+            tree = workspace.cache.tree(folder)?;
+        }
+        let Some(tree) = tree else {
+            return Err(hinted(
+                format_args!("the manifest `{folder}` is not here, so nobody knows what it names"),
+                "`cargo xtask data pull` brings those of the work tree; `gc --cloud` asks the remote for others",
+            ));
+        };
+        kept.extend(tree.files());
+    }
+    Ok(kept)
+}
