@@ -178,7 +178,7 @@ fn credentials_that_are_wrong_are_told_as_that() {
 fn a_disk_that_is_full_is_told_and_what_was_written_whole_stays() {
     let checkout = Checkout::new();
     checkout.write("data/small", "small");
-    let noise: Vec<u8> = (0..4_000_000_u32).map(|byte| (byte ^ byte >> 8) as u8).collect();
+    let noise: Vec<u8> = (0..1_000_000_u32).flat_map(u32::to_le_bytes).collect();
     checkout.write("data/z large", noise);
     let script = "mkdir -p .dvc/cache && mount -t tmpfs -o size=2m tmpfs .dvc/cache && \"$0\" data add data; \
                   ended=$?; find .dvc/cache -type f; exit $ended";

@@ -1,5 +1,7 @@
 //! The bytes that both write.
 
+use e2e::repo;
+
 use crate::checkout::{Checkout, files};
 
 /// Names that JSON, YAML or a sorting by components would spell otherwise.
@@ -115,4 +117,18 @@ fn a_name_is_quoted_in_a_pointer_where_dvc_quotes_it() {
         let pointer = format!("data/{name}.dvc");
         assert_eq!(ours.read(&pointer), theirs.read(&pointer));
     }
+}
+
+#[test]
+fn an_artifact_is_versioned_where_training_puts_it() {
+    let ignored = fs_err::read_to_string(repo::root().join(".gitignore")).unwrap();
+    let write = |checkout: &Checkout| {
+        checkout.write(".gitignore", &ignored);
+        checkout.write("artifacts/toy-0123/manifest.json", "{}");
+        checkout.write("artifacts/toy-0123/model.pt", "weights");
+    };
+    let (ours, theirs) = both(write, &["artifacts/toy-0123"]);
+    are_alike(&ours, &theirs);
+    let told = ours.git(&["status", "--porcelain", "--untracked-files=all", "artifacts"]);
+    assert_eq!(told, "?? artifacts/toy-0123.dvc\n");
 }

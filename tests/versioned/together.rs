@@ -10,7 +10,7 @@ fn with_data() -> Checkout {
         checkout.write(&format!("data/set/{number:02}/é {number}.txt"), number.to_string());
     }
     // Sent in several parts where a remote has them.
-    let large: Vec<u8> = (0..20_000_000_u32).map(|byte| (byte ^ byte >> 9) as u8).collect();
+    let large: Vec<u8> = (0..5_000_000_u32).flat_map(u32::to_le_bytes).collect();
     checkout.write("data/set/large", &large);
     checkout.write("model.bin", "weights");
     checkout.ours(&["add", "data/set", "model.bin"]).success();

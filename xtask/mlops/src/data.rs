@@ -73,12 +73,11 @@ fn counted(number: usize, thing: &str) -> String {
 /// Asynchronous work, done here and now. One runtime for all of it: connections that are kept open live in it.
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    let runtime = match RUNTIME.get() {
-        Some(runtime) => runtime,
-        None => {
-            let runtime = Builder::new_current_thread().enable_all().build()?;
-            RUNTIME.get_or_init(|| runtime)
-        }
+    let runtime = if let Some(runtime) = RUNTIME.get() {
+        runtime
+    } else {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        RUNTIME.get_or_init(|| runtime)
     };
     runtime.block_on(work)
 }

@@ -20,12 +20,8 @@ use super::{block_on, counted, git, hinted, told};
 /// alone.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Keep also what pointers at the heads of all branches name, those of remotes too
-    #[arg(long, short = 'a')]
-    all_branches: bool,
-    /// Keep also what pointers of all tags name
-    #[arg(long, short = 'T')]
-    all_tags: bool,
+    #[command(flatten)]
+    history: History,
     /// Remove it from the remote, too
     #[arg(long, short)]
     cloud: bool,
@@ -36,6 +32,16 @@ pub(crate) struct Args {
     transfer: Transfer,
 }
 
+#[derive(clap::Args)]
+struct History {
+    /// Keep also what pointers at the heads of all branches name, those of remotes too
+    #[arg(long, short = 'a')]
+    all_branches: bool,
+    /// Keep also what pointers of all tags name
+    #[arg(long, short = 'T')]
+    all_tags: bool,
+}
+
 impl Args {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let workspace = Workspace::open()?;
@@ -44,7 +50,9 @@ impl Args {
         let remote = remote.transpose()?;
         let mut named: BTreeSet<Object> =
             workspace.outs(&[])?.into_iter().map(|out| out.object).collect();
-        for commit in git::commits(&workspace.root, self.all_branches, self.all_tags)? {
+        for commit in
+            git::commits(&workspace.root, self.history.all_branches, self.history.all_tags)?
+        {
             for (path, text) in git::pointers(&workspace.root, &commit)? {
                 let pointer = Pointer::parse(Path::new(&path), &text);
                 let pointer = pointer.with_context(|| format!("in commit {commit}"))?;
@@ -83,9 +91,9 @@ impl Args {
         let (folders, files): (Vec<Object>, Vec<Object>) =
             unnamed.iter().copied().partition(|object| object.is_folder);
         if !self.dry_run {
-            let remove = |object| async move { remote.remove(object).await.map(|()| true) };
+            let sweep = |object| async move { remote.remove(object).await.map(|()| true) };
             for objects in [folders, files] {
-                let swept = async { Ok(each(objects, self.transfer.jobs, remove).await) };
+                let swept = async { Ok(each(objects, self.transfer.jobs, sweep).await) };
                 let (_, failed) = block_on(swept)?;
                 all_well(failed)?;
             }

@@ -138,8 +138,7 @@ fn changed(text: &str, name: &str, content: &Content) -> Option<String> {
         let found = wanted.iter().position(|(wanted, _)| in_outs && key == Some(*wanted));
         match found.map(|at| wanted.remove(at)) {
             Some((key, value)) => {
-                out.push_str(&line[..2]);
-                out.push_str(&format!("{key}: {value}\n"));
+                out.extend([&line[..2], key, ": ", value, "\n"]);
             }
             // Of a file that was a folder.
             None if in_outs && key == Some("nfiles") => {}
@@ -207,7 +206,7 @@ mod tests {
         for (text, reason) in [
             ("", "missing field `outs`"),
             ("outs: []\n", "no `outs`"),
-            ("<<<<<<< ours\nouts:\n", "line"),
+            ("<<<<<<< ours\nouts:\n", "expected struct"),
             ("outs:\n- md5: 1234\n  hash: md5\n  path: a\n", "not an MD5"),
             ("outs:\n- md5: '1234'\n  hash: md5\n  path: a\n", "not an MD5"),
             ("outs:\n- md5: d41d8cd98f00b204e9800998ecf8427e\n  path: a\n", "before DVC 3"),

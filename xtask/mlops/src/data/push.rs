@@ -13,8 +13,8 @@ use super::{block_on, counted, hinted, step, told};
 
 /// Send versioned contents to a remote: what it lacks, or has cut off
 ///
-/// A remote is described in .dvc/config, as DVC reads it: `url` is a folder, s3://BUCKET/PREFIX (with `endpointurl`,
-/// `region`), http(s)://… (with `method = PUT`; `auth`, `user`, `password`), gs://… or azure://… (both not run here).
+/// A remote is described in .dvc/config, as DVC reads it: `url` is a folder, `s3://BUCKET/PREFIX` (with `endpointurl`,
+/// `region`), `https://…` (with `method = PUT`; `auth`, `user`, `password`), `gs://…` or `azure://…` (both not run here).
 /// Secrets belong into .dvc/config.local, which Git ignores, or into the variables that the cloud's own tools read.
 /// A user's or a system's settings of DVC are not read.
 #[derive(clap::Args)]
@@ -70,7 +70,7 @@ async fn send(
     objects: BTreeSet<Object>,
     jobs: usize,
 ) -> anyhow::Result<usize> {
-    let send = |object| async move {
+    let one = |object| async move {
         let there = remote.size(object).await?;
         let Some(size) = cache.size(object)? else {
             // Another machine's, pushed from there.
@@ -84,7 +84,7 @@ async fn send(
         }
         remote.send(object, &cache.path(object), size).await.map(|()| true)
     };
-    let (sent, failed) = each(objects, jobs, send).await;
+    let (sent, failed) = each(objects, jobs, one).await;
     all_well(failed)?;
     Ok(sent.len())
 }

@@ -23,7 +23,7 @@ const PART: usize = 8 << 20;
 const PARTS_AT_ONCE: usize = 4;
 /// Of a request that failed for reasons that may pass.
 const RETRIES: usize = 4;
-const RETRY_TIME: Duration = Duration::from_secs(60);
+const RETRY_TIME: Duration = Duration::from_mins(1);
 
 pub(super) struct Remote {
     pub(super) name: String,

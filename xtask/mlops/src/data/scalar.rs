@@ -52,12 +52,11 @@ fn is_number(text: &str) -> bool {
     if matches!(number, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN") {
         return true;
     }
-    const DIGITS: &str = "0123456789_";
     let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
     let exponent = exponent.strip_prefix(['-', '+']).unwrap_or(exponent);
     let (whole, part) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let begins = mantissa.trim_start_matches('.').starts_with(|digit: char| digit.is_ascii_digit());
-    begins && all(exponent, "0123456789") && all(&format!("{whole}{part}"), DIGITS)
+    begins && all(exponent, "0123456789") && all(&format!("{whole}{part}"), "0123456789_")
 }
 
 /// A day, or a moment that begins with one.

@@ -38,7 +38,7 @@ impl Tree {
         let mut tree = BTreeMap::new();
         for Entry { md5, relpath } in entries {
             let stays = relpath.split('/').all(|part| !matches!(part, "" | "." | ".."));
-            if !stays || relpath.contains(['\\', '\0']) {
+            if !stays || relpath.contains('\0') {
                 return Err(format!("`{relpath}` is no path inside a folder"));
             }
             if tree.insert(relpath.clone(), md5.parse()?).is_some() {

@@ -107,7 +107,7 @@ fn http(settings: &Settings<'_>, url: &str, write: bool) -> anyhow::Result<Arc<d
         .with_connect_timeout(Duration::from_secs(10))
         // A file may take longer than any fixed time.
         .with_timeout_disabled()
-        .with_read_timeout(Duration::from_secs(60));
+        .with_read_timeout(Duration::from_mins(1));
     if let Some((name, value)) = authorisation(settings)? {
         let mut value = HeaderValue::from_str(&value).context("its password is no header")?;
         value.set_sensitive(true);
