@@ -1,9 +1,5 @@
-//! The record of a training: `run.json` and `metrics.jsonl` in a folder of its own, always written, whole
-//! at any moment. Fields are named as in MLflow's REST API 2.0, so that a record can be replayed to a
-//! server; nothing here speaks to one.
-//!
-//! A run belongs to the process that holds its lock, which the system gives back when that process dies:
-//! unlocked and unfinished means interrupted.
+//! The record of a training, always written, whole at any moment. Its format is [`contract::run`]'s, which others
+//! read; nothing here speaks to a server.
 
 mod record;
 mod search;
@@ -13,19 +9,16 @@ use std::path::{Path, PathBuf};
 
 use contract::atomic;
 use contract::manifest::DataRecord;
+pub use contract::run::{Entry, Record, Recorded, Status};
+use contract::run::{LOCK, METRICS, Point, RECORD};
 use fs_err::File;
 use jiff::Timestamp;
-use serde::Serialize;
 
-pub use record::{Entry, Record, Recorded, Status};
 pub use search::{Found, Skipped};
 
 use crate::training::{Epoch, Plan};
 
-const RECORD: &str = "run.json";
-const METRICS: &str = "metrics.jsonl";
 const CHECKPOINT: &str = "checkpoint.safetensors";
-const LOCK: &str = "lock";
 
 #[derive(Debug)]
 pub struct Run {
@@ -50,15 +43,6 @@ fn list(skipped: &[Skipped]) -> String {
     skipped.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// One point of one metric.
-#[derive(Serialize)]
-struct Point<'a> {
-    key: &'a str,
-    value: f64,
-    timestamp: i64,
-    step: u32,
-}
-
 impl Run {
     pub fn start(
         runs: &Path,
@@ -80,9 +64,10 @@ impl Run {
             }
         }
         let folder = runs.join(&id);
-        let lock = File::create(folder.join(LOCK))?;
+        let lock = lock_file(&folder)?;
         lock.file().lock()?;
-        let record = Record::new(id, plan, data, tags, now);
+        sign(&lock)?;
+        let record = record::begun(id, plan, data, tags, now);
         let run = Self { folder, record, _lock: lock };
         run.write()?;
         Ok(run)
@@ -146,6 +131,17 @@ impl Run {
     }
 }
 
+/// As it is: another process may be at the run.
+fn lock_file(folder: &Path) -> io::Result<File> {
+    File::options().write(true).create(true).truncate(false).open(folder.join(LOCK))
+}
+
+/// Says in a lock that is ours who we are.
+fn sign(lock: &File) -> io::Result<()> {
+    lock.set_len(0)?;
+    writeln!(&*lock, "{}", std::process::id())
+}
+
 fn write_point(
     lines: &mut Vec<u8>,
     key: &str,
@@ -153,8 +149,8 @@ fn write_point(
     timestamp: i64,
     step: u32,
 ) -> Result<(), RunError> {
-    serde_json::to_writer(&mut *lines, &Point { key, value, timestamp, step })
-        .map_err(io::Error::from)?;
+    let point = Point { key: key.to_owned(), value, timestamp, step };
+    serde_json::to_writer(&mut *lines, &point).map_err(io::Error::from)?;
     Ok(lines.write_all(b"\n")?)
 }
 

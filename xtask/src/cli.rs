@@ -9,10 +9,10 @@ use crate::deliver::{
     audit, diff, gate, history, hold, image, manifests, promote, release, rollback, status, watch,
 };
 use crate::develop::{bench, check, doctor, init, setup, test};
-use crate::keep;
+use crate::keep::{self, registry, tracking};
 use crate::operate::{cluster, demo, serve, visit};
 use crate::repo::Repo;
-use crate::train::{data, probes, training};
+use crate::train::{data, probes};
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", about, help_template = HELP)]
@@ -69,7 +69,10 @@ Deliver:
   cluster     Bootstrap Argo CD, and look at what runs where main says
 
 Keep:
-  drift  Whether live inputs and predictions are still like those the model was tested on
+  runs      What was trained here: all runs, one, or several beside each other
+  track     Send runs to an MLflow server: parameters, metrics, data, Git's commit, artifact, status and times
+  registry  Make MLflow's aliases `champion` and `previous` say what main says
+  drift     Whether live inputs and predictions are still like those the model was tested on
 
 Develop:
   init    Make a fork your own: repository, image and namespaces
@@ -90,7 +93,7 @@ pub(crate) enum Command {
     Demo(demo::Args),
     Serve(serve::Args),
     Visit(visit::Args),
-    Train(training::Args),
+    Train(tracking::Tracked),
     #[command(subcommand)]
     Data(data::Command),
     Probes(probes::Args),
@@ -114,6 +117,11 @@ pub(crate) enum Command {
     Audit(audit::Args),
     #[command(subcommand)]
     Cluster(cluster::Command),
+    /// What was trained here: all runs, one, or several beside each other
+    Runs(keep::Passed),
+    /// Send runs to an MLflow server: parameters, metrics, data, Git's commit, artifact, status and times
+    Track(keep::Passed),
+    Registry(registry::Args),
     /// Whether live inputs and predictions are still like those the model was tested on
     Drift(keep::Passed),
     Init(init::Args),
@@ -151,6 +159,9 @@ impl Command {
             Self::Audit(args) => args.run(repo),
             Self::Cluster(command) => command.run(repo),
             Self::Drift(passed) => passed.run(repo, "drift"),
+            Self::Runs(passed) => passed.run(repo, "runs"),
+            Self::Track(passed) => passed.run(repo, "track"),
+            Self::Registry(args) => args.run(repo),
             Self::Init(args) => args.run(repo),
             Self::Doctor(args) => args.run(repo),
             Self::Setup(args) => setup::run(args, repo),

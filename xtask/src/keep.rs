@@ -1,6 +1,9 @@
 //! What keeps a model good over the years: commands of `mlops`, which is built when it is wanted and gets what follows
 //! the command as it stands.
 
+pub(crate) mod registry;
+pub(crate) mod tracking;
+
 use std::ffi::OsString;
 
 use crate::process::Cmd;
@@ -26,5 +29,7 @@ impl Passed {
 pub(crate) fn mlops(repo: &Repo) -> anyhow::Result<Cmd> {
     let program = cargo::build(repo, "mlops", "mlops")?;
     let here = std::env::current_dir()?;
-    Ok(Cmd::new(program, &here).env("MLOPS_MODEL", repo.latest_artifact()))
+    Ok(Cmd::new(program, &here)
+        .env("MLOPS_MODEL", repo.latest_artifact())
+        .env("MLOPS_RUNS", repo.runs()))
 }

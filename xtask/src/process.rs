@@ -144,6 +144,23 @@ impl Cmd {
         Ok(Running(handle))
     }
 
+    /// Starts it and forgets it: it goes on without us and hears no Ctrl-C that is meant for us. Its stderr is ours,
+    /// its stdout nobody's.
+    #[cfg(unix)]
+    pub(crate) fn detach(&self) -> anyhow::Result<()> {
+        use std::os::unix::process::CommandExt;
+        let expression = self.expression().stdout_null().unchecked().before_spawn(|command| {
+            command.process_group(0);
+            Ok(())
+        });
+        expression.start().map(drop).with_context(|| self.cannot_start())
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) fn detach(&self) -> anyhow::Result<()> {
+        anyhow::bail!("`{self}` cannot be started to go on by itself here")
+    }
+
     /// Whether it runs and succeeds; what it prints is of no interest.
     pub(crate) fn succeeds(&self) -> bool {
         let expression = self.expression().stdout_null().stderr_null().unchecked();

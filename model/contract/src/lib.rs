@@ -20,4 +20,5 @@ pub mod mcnemar;
 pub mod prediction;
 pub mod probes;
 pub mod record;
+pub mod run;
 pub mod task;

@@ -3,15 +3,13 @@
 
 use std::fmt;
 use std::fs::TryLockError;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use contract::manifest::DataRecord;
-use fs_err::File;
+use contract::run::{RECORD, Unreadable, entries};
 use jiff::Timestamp;
 
-use super::record::SCHEMA;
-use super::{LOCK, RECORD, Record, Run, RunError, Status};
+use super::{Record, Run, RunError, Status, lock_file, record, sign};
 use crate::training::Plan;
 
 /// What a search found, and what it could not look into.
@@ -41,13 +39,13 @@ impl Run {
     /// where there is none, but a record that cannot be read might be it.
     pub fn resume(runs: &Path, plan: &Plan, data: &DataRecord) -> Result<Found, RunError> {
         let mut skipped = Vec::new();
-        let wanted = Record::new(String::new(), plan, data, Vec::new(), Timestamp::now());
+        let wanted = record::begun(String::new(), plan, data, Vec::new(), Timestamp::now());
         let mut candidates: Vec<(Record, PathBuf)> = Vec::new();
         for folder in entries(runs)? {
-            match read(&folder) {
+            match Record::read(&folder) {
                 Ok(record) if is_wanted(&record, &wanted) => candidates.push((record, folder)),
                 Ok(_) => {}
-                Err(reason) => skipped.push(Skipped::because(reason, folder)),
+                Err(reason) => skipped.push(Skipped::because(&reason, folder)),
             }
         }
         candidates.sort_by_key(|(record, folder)| (record.start_time, folder.clone()));
@@ -58,7 +56,7 @@ impl Run {
                     return Ok(Found { run: Some(run), skipped });
                 }
                 Ok(None) => {}
-                Err(reason) => skipped.push(Skipped::because(reason, folder)),
+                Err(reason) => skipped.push(Skipped::because(&reason, folder)),
             }
         }
         if skipped.iter().any(|skipped| skipped.has_record) {
@@ -70,22 +68,10 @@ impl Run {
 }
 
 impl Skipped {
-    fn because(reason: String, path: PathBuf) -> Self {
+    fn because(reason: &Unreadable, path: PathBuf) -> Self {
         let has_record = path.join(RECORD).exists();
-        Self { path, reason, has_record }
+        Self { path, reason: reason.to_string(), has_record }
     }
-}
-
-/// In the order of their names, so that what is said of them is too.
-fn entries(runs: &Path) -> io::Result<Vec<PathBuf>> {
-    let entries = match fs_err::read_dir(runs) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<PathBuf>>>()?;
-    paths.sort();
-    Ok(paths)
 }
 
 fn is_wanted(record: &Record, wanted: &Record) -> bool {
@@ -93,43 +79,21 @@ fn is_wanted(record: &Record, wanted: &Record) -> bool {
 }
 
 /// The run of `folder`, if it is still there to be taken.
-fn take(folder: &Path, wanted: &Record) -> Result<Option<Run>, String> {
-    let lock = File::create(folder.join(LOCK)).map_err(|error| error.to_string())?;
+fn take(folder: &Path, wanted: &Record) -> Result<Option<Run>, Unreadable> {
+    let lock = lock_file(folder)?;
     match lock.file().try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Ok(None),
-        Err(TryLockError::Error(error)) => return Err(error.to_string()),
+        Err(TryLockError::Error(error)) => return Err(error.into()),
     }
     // Read again: between reading and locking, its process may have finished it.
-    let mut record = read(folder)?;
+    let mut record = Record::read(folder)?;
     if !is_wanted(&record, wanted) {
         return Ok(None);
     }
+    sign(&lock)?;
     (record.status, record.end_time) = (Status::Running, None);
     Ok(Some(Run { folder: folder.to_owned(), record, _lock: lock }))
-}
-
-/// The record of a run, or why there is none.
-fn read(folder: &Path) -> Result<Record, String> {
-    if !folder.is_dir() {
-        return Err("not a folder, so no run".to_owned());
-    }
-    let bytes = match fs_err::read(folder.join(RECORD)) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(format!("without `{RECORD}`, so no run, or one killed before it began"));
-        }
-        Err(error) => return Err(error.to_string()),
-    };
-    let syntax = |error: serde_json::Error| format!("`{RECORD}` is not a run record: {error}");
-    // The schema is read first: a record of another schema need not parse as ours.
-    let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(syntax)?;
-    match value.get("schema").and_then(serde_json::Value::as_u64) {
-        Some(found) if found != u64::from(SCHEMA) => {
-            Err(format!("`{RECORD}` has schema {found}, this program reads {SCHEMA}"))
-        }
-        _ => serde_json::from_value(value).map_err(syntax),
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 mod data;
 mod drift;
 mod ending;
+mod runs;
+mod track;
 
 use std::io::{Write as _, stderr};
 use std::process::ExitCode;
@@ -25,12 +27,18 @@ enum Command {
     #[command(subcommand)]
     Data(data::Command),
     Drift(drift::Args),
+    Runs(runs::Args),
+    Track(track::Args),
+    Registry(track::RegistryArgs),
 }
 
 fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Data(command) => command.run(),
         Command::Drift(args) => args.run(),
+        Command::Runs(args) => args.run(),
+        Command::Track(args) => args.run(),
+        Command::Registry(args) => args.run(),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

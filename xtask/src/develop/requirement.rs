@@ -27,6 +27,8 @@ pub(crate) enum Requirement {
     InferenceClients,
     /// DVC itself, and a stand-in for S3.
     Dvc,
+    /// MLflow's server and client, in Python.
+    Mlflow,
     /// kustomize, kubeconform, and the schemas of Kubernetes.
     Kubernetes,
     /// Argo CD's command line: its settings are checked without a cluster.
@@ -82,6 +84,12 @@ const DVC: Venv = Venv {
     ],
     proof: "import dvc, dvc_s3, moto.server",
 };
+/// As in compose.yaml.
+const MLFLOW: Venv = Venv {
+    name: "mlflow",
+    packages: &["mlflow==3.17.2"],
+    proof: "import importlib.metadata as m; assert m.version('mlflow') == '3.17.2'",
+};
 
 const ACTIONLINT: GoTool = GoTool {
     name: "actionlint",
@@ -116,6 +124,7 @@ impl Requirement {
             | Self::PythonTorch
             | Self::InferenceClients
             | Self::Dvc
+            | Self::Mlflow
             | Self::Kubectl
             | Self::Registry => {}
         }
@@ -145,6 +154,7 @@ impl Requirement {
                 "tritonclient, open-inference-openapi or schemathesis in Python"
             }
             Self::Dvc => "DVC or moto in Python",
+            Self::Mlflow => "MLflow in Python",
             Self::Kubernetes => "kustomize or kubeconform",
             Self::ArgoCd => "argocd",
             Self::Workflows => "shellcheck",
@@ -171,6 +181,7 @@ impl Requirement {
             Self::PythonTorch => TORCH.is_there(repo),
             Self::InferenceClients => CLIENTS.is_there(repo),
             Self::Dvc => DVC.is_there(repo),
+            Self::Mlflow => MLFLOW.is_there(repo),
             Self::Registry => Cmd::new("docker-registry", repo.root()).arg("--version").succeeds(),
             Self::Promtool => Cmd::new("promtool", repo.root()).arg("--version").succeeds(),
             Self::Kubectl => {
@@ -206,6 +217,7 @@ impl Requirement {
             Self::PythonTorch => TORCH.install(repo),
             Self::InferenceClients => CLIENTS.install(repo),
             Self::Dvc => DVC.install(repo),
+            Self::Mlflow => MLFLOW.install(repo),
             Self::Libtorch
             | Self::Data
             | Self::Kubernetes
@@ -235,6 +247,11 @@ impl Requirement {
     /// The Python that has DVC.
     pub(crate) fn dvc_python() -> PathBuf {
         DVC.python()
+    }
+
+    /// The Python that has MLflow.
+    pub(crate) fn mlflow_python() -> PathBuf {
+        MLFLOW.python()
     }
 }
 

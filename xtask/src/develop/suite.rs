@@ -123,7 +123,7 @@ pub(crate) fn libtorch_checks(repo: &Repo) -> [Tier; 2] {
 pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
     use Requirement::{
         Alertmanager, Browser, Collector, Cosign, Data, Dvc, Engine, InferenceClients, Kubernetes,
-        Libtorch, PythonTorch, Registry,
+        Libtorch, Mlflow, PythonTorch, Registry,
     };
     vec![
         Tier {
@@ -181,6 +181,11 @@ pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
                 e2e(repo, "versioned"),
             ],
         },
+        Tier {
+            name: "tracking",
+            needs: &[Libtorch, Mlflow],
+            commands: vec![e2e(repo, "tracking")],
+        },
         Tier { name: "second task", needs: &[Libtorch], commands: vec![e2e(repo, "second_task")] },
         Tier {
             name: "browser",
@@ -233,6 +238,7 @@ fn e2e(repo: &Repo, test: &str) -> Cmd {
         .env("E2E_CLIENTS_PYTHON", Requirement::clients_python())
         .env("E2E_COLLECTOR", collector::program())
         .env("E2E_DVC_PYTHON", Requirement::dvc_python())
+        .env("E2E_MLFLOW_PYTHON", Requirement::mlflow_python())
         .env("E2E_COSIGN", cosign::program())
         .env("XTASK_HOME", repo.home())
 }

@@ -1,4 +1,4 @@
-//! `train`: libtorch, data, trainer, in this order; the trainer takes over this process.
+//! What `train` does: libtorch, data, trainer, in this order; the trainer takes over the process.
 
 use std::path::{Path, PathBuf};
 
@@ -9,10 +9,6 @@ use crate::report::step;
 use crate::tools::{cargo, git};
 use crate::train::data::{self, Dataset};
 
-/// Train a model and print its artifact folder
-///
-/// The folder goes to stdout and nothing else does. Ctrl-C stops at the next step; `--resume`
-/// continues, and ends with the very model that an uninterrupted training ends with.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// `quick` (seconds), `release` (minutes, the best), or a file like those in model/recipes
@@ -53,10 +49,6 @@ pub(crate) fn recipe(name: &str) -> Result<String, String> {
 }
 
 impl Args {
-    pub(crate) fn run(self, repo: &Repo) -> anyhow::Result<()> {
-        self.trainer(repo)?.replace()
-    }
-
     /// The trainer's command, once all it needs is there.
     pub(crate) fn trainer(self, repo: &Repo) -> anyhow::Result<Cmd> {
         let task_file = self.source.task.path(repo);

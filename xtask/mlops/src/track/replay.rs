@@ -1,0 +1,256 @@
+//! [`Replay`]: one run on a server. What is there already is asked for once, at the opening; then only what is
+//! missing is sent, so that it can be broken off anywhere and done again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use contract::manifest::ModelVersion;
+use contract::run::{Entry, Point};
+use serde_json::{Value, json};
+
+use super::server::{Passing, Server, ServerError};
+use super::wire::{
+    CreatedExperiment, Experiment, ExperimentAnswer, FoundRuns, Info, Metrics, Run as Remote,
+    RunAnswer, UpdatedRun,
+};
+use crate::runs::{Run, Standing};
+
+/// Tells our run from all others, whoever sent it and when.
+pub(super) const RUN_ID: &str = "xtask.run_id";
+/// 64 characters are more than MLflow takes for the digest of data.
+const DATA_DIGEST: &str = "data.digest";
+/// By which the registry finds the run that made a model.
+pub(super) const MODEL_DIGEST: &str = "model.digest";
+const MODEL_VERSION: &str = "model.version";
+const WEIGHTS: &str = contract::artifact::WEIGHTS;
+
+/// MLflow takes 1000 metrics, and 100 params or tags, in one call.
+const METRICS_AT_ONCE: usize = 500;
+const ENTRIES_AT_ONCE: usize = 100;
+/// MLflow takes up to 36 characters.
+const DIGEST_CHARACTERS: usize = 32;
+
+pub(super) struct Replay<'a> {
+    server: &'a Server,
+    pub(super) info: Info,
+    params: BTreeSet<String>,
+    tags: BTreeMap<String, String>,
+    points: BTreeSet<(String, u32)>,
+    has_data: bool,
+}
+
+/// Why a run is not on the server.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReplayError {
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    #[error(
+        "the experiment `{0}` was deleted there\n\nhint: restore it, or set MLFLOW_EXPERIMENT_NAME to another"
+    )]
+    DeletedExperiment(String),
+    #[error(
+        "it was deleted there\n\nhint: `mlflow runs restore --run-id {0}`, or leave it at that"
+    )]
+    DeletedRun(String),
+    #[error("the server did not take the status {0}")]
+    Status(&'static str),
+    #[error(
+        "the server keeps its artifacts at {0}, where clients write themselves; this one does not\n\n\
+         hint: start the server with `--serve-artifacts`"
+    )]
+    OwnStore(String),
+    #[error("{0}")]
+    Artifact(String),
+}
+
+impl Passing for ReplayError {
+    fn is_passing(&self) -> bool {
+        matches!(self, Self::Server(error) if error.is_passing())
+    }
+}
+
+impl<'a> Replay<'a> {
+    /// The run of the server that is `run`; a new one where there is none.
+    pub(super) fn open(
+        server: &'a Server,
+        experiment: &str,
+        run: &Run,
+    ) -> Result<Self, ReplayError> {
+        let experiment_id = experiment_id(server, experiment)?;
+        // Elsewhere a run may have begun in the same second with the same seed, and have the same id.
+        let filter = format!(
+            "tags.`{RUN_ID}` = '{}' and attributes.start_time = {}",
+            run.record.run_id, run.record.start_time
+        );
+        let remote = match find(server, std::slice::from_ref(&experiment_id), &filter)? {
+            Some(remote) if remote.info.lifecycle_stage == "deleted" => {
+                return Err(ReplayError::DeletedRun(remote.info.run_id));
+            }
+            Some(remote) => remote,
+            None => create(server, &experiment_id, run)?,
+        };
+        let mut points = BTreeSet::new();
+        for key in remote.data.metrics.iter().map(|known| &known.key) {
+            let query = [("run_id", remote.info.run_id.as_str()), ("metric_key", key)];
+            let history: Metrics = server.get("metrics/get-history", &query)?;
+            points.extend(history.metrics.into_iter().map(|known| (known.key, known.step)));
+        }
+        let Remote { info, data } = remote;
+        Ok(Self {
+            server,
+            info,
+            params: data.params.into_iter().map(|param| param.key).collect(),
+            tags: data.tags.into_iter().map(|tag| (tag.key, tag.value)).collect(),
+            points,
+            has_data: false,
+        })
+    }
+
+    /// Everything but the artifact's files and the end.
+    pub(super) fn send(&mut self, run: &Run) -> Result<(), ReplayError> {
+        let params = run.record.params.iter().filter(|param| !self.params.contains(&param.key));
+        let params: Vec<Entry> = params.cloned().collect();
+        for chunk in params.chunks(ENTRIES_AT_ONCE) {
+            self.log("params", &json!(chunk))?;
+            self.params.extend(chunk.iter().map(|param| param.key.clone()));
+        }
+        let tags = tags(run).into_iter().filter(|tag| self.tags.get(&tag.key) != Some(&tag.value));
+        let tags: Vec<Entry> = tags.collect();
+        for chunk in tags.chunks(ENTRIES_AT_ONCE) {
+            self.log("tags", &json!(chunk))?;
+            self.tags.extend(chunk.iter().map(|tag| (tag.key.clone(), tag.value.clone())));
+        }
+        let is_new = |point: &&Point| !self.points.contains(&(point.key.clone(), point.step));
+        let points: Vec<&Point> = run.metrics.iter().filter(is_new).collect();
+        for chunk in points.chunks(METRICS_AT_ONCE) {
+            self.log("metrics", &chunk.iter().map(|point| on_the_wire(point)).collect())?;
+            self.points.extend(chunk.iter().map(|point| (point.key.clone(), point.step)));
+        }
+        if !self.has_data {
+            let _: Value = self.server.post("runs/log-inputs", &self.inputs(run))?;
+            self.has_data = true;
+        }
+        Ok(())
+    }
+
+    /// Status and end, once all else is there.
+    pub(super) fn close(&mut self, run: &Run) -> Result<(), ReplayError> {
+        let status = match run.standing {
+            Standing::Running => "RUNNING",
+            Standing::Finished => "FINISHED",
+            Standing::Failed => "FAILED",
+            Standing::Interrupted => "KILLED",
+        };
+        let end = run.ended_at();
+        if self.info.status == status && (end.is_none() || self.info.end_time == end) {
+            return Ok(());
+        }
+        let mut body = json!({ "run_id": self.info.run_id, "status": status });
+        if let Some(end) = end {
+            body["end_time"] = end.into();
+        }
+        let UpdatedRun { run_info } = self.server.post("runs/update", &body)?;
+        // A status that it does not know is answered with 200 as well.
+        if run_info.status != status {
+            return Err(ReplayError::Status(status));
+        }
+        self.info = run_info;
+        Ok(())
+    }
+
+    fn log(&self, kind: &str, entries: &Value) -> Result<(), ServerError> {
+        let body = json!({ "run_id": self.info.run_id, kind: entries });
+        self.server.post::<Value>("runs/log-batch", &body).map(drop)
+    }
+
+    fn inputs(&self, run: &Run) -> Value {
+        let dataset = &run.record.dataset;
+        let digest: String = dataset.digest.hex().chars().take(DIGEST_CHARACTERS).collect();
+        // JSON inside of strings is MLflow's way.
+        let profile = json!({ "num_rows": dataset.num_rows }).to_string();
+        let source = json!({ "name": dataset.name, "digest": dataset.digest }).to_string();
+        json!({ "run_id": self.info.run_id, "datasets": [{
+            "tags": [{ "key": "mlflow.data.context", "value": "training" }],
+            "dataset": {
+                "name": dataset.name,
+                "digest": digest,
+                "source_type": "xtask",
+                "source": source,
+                "profile": profile,
+            },
+        }]})
+    }
+}
+
+fn on_the_wire(Point { key, value, timestamp, step }: &Point) -> Value {
+    // serde_json makes null of it, which MLflow refuses.
+    let value = if value.is_nan() {
+        json!("NaN")
+    } else if value.is_infinite() {
+        json!(if *value > 0.0 { "Infinity" } else { "-Infinity" })
+    } else {
+        json!(value)
+    };
+    json!({ "key": key, "value": value, "timestamp": timestamp, "step": step })
+}
+
+fn tags(run: &Run) -> Vec<Entry> {
+    let mut tags = run.record.tags.clone();
+    tags.push(Entry::new("mlflow.source.type", "LOCAL"));
+    tags.push(Entry::new(RUN_ID, &run.record.run_id));
+    tags.push(Entry::new(DATA_DIGEST, run.record.dataset.digest));
+    if let Some(weights) = run.record.artifacts.iter().find(|file| file.path == WEIGHTS) {
+        tags.push(Entry::new(MODEL_DIGEST, weights.digest));
+        tags.push(Entry::new(MODEL_VERSION, ModelVersion::of(&weights.digest).as_str()));
+    }
+    tags
+}
+
+fn experiment_id(server: &Server, name: &str) -> Result<String, ReplayError> {
+    let by_name = || {
+        let found = server.get("experiments/get-by-name", &[("experiment_name", name)]);
+        found.map(|ExperimentAnswer { experiment }| experiment)
+    };
+    let found = match by_name() {
+        Err(error) if error.is("RESOURCE_DOES_NOT_EXIST") => {
+            match server.post("experiments/create", &json!({ "name": name })) {
+                Ok(CreatedExperiment { experiment_id }) => return Ok(experiment_id),
+                // Somebody else was faster.
+                Err(error) if error.is("RESOURCE_ALREADY_EXISTS") => by_name()?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        found => found?,
+    };
+    let Experiment { experiment_id, lifecycle_stage } = found;
+    if lifecycle_stage == "deleted" {
+        return Err(ReplayError::DeletedExperiment(name.to_owned()));
+    }
+    Ok(experiment_id)
+}
+
+/// The oldest run of which this holds, deleted or not.
+pub(super) fn find(
+    server: &Server,
+    experiments: &[String],
+    filter: &str,
+) -> Result<Option<Remote>, ServerError> {
+    let body = json!({
+        "experiment_ids": experiments,
+        "filter": filter,
+        "run_view_type": "ALL",
+        "max_results": 1,
+        "order_by": ["attributes.start_time ASC"],
+    });
+    let FoundRuns { runs } = server.post("runs/search", &body)?;
+    Ok(runs.into_iter().next())
+}
+
+fn create(server: &Server, experiment_id: &str, run: &Run) -> Result<Remote, ServerError> {
+    let body = json!({
+        "experiment_id": experiment_id,
+        "run_name": run.record.run_name,
+        "start_time": run.record.start_time,
+        "tags": tags(run),
+    });
+    server.post("runs/create", &body).map(|RunAnswer { run }| run)
+}
