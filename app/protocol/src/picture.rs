@@ -20,12 +20,15 @@ use image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader, Limits};
 use crate::problem::{Code, Refusal};
 
 const MAX_SIDE: u32 = 4096;
+/// Pixels.
+const MOST: u64 = (MAX_SIDE as u64).pow(2);
 const MAX_ALLOCATION: u64 = 64 << 20;
 
 /// About what decoding takes, in pixels that are gone over. Next to nothing is read of the bytes for it.
 pub fn work(bytes: &[u8]) -> u64 {
     match image::guess_format(bytes) {
-        Ok(ImageFormat::Png) => png::pixels(bytes).unwrap_or(0),
+        // What was not understood is taken for the worst; more than that is refused.
+        Ok(ImageFormat::Png) => png::pixels(bytes).map_or(MOST, |pixels| pixels.min(MOST)),
         Ok(ImageFormat::Jpeg) => jpeg::work(bytes),
         _ => 0,
     }
@@ -272,7 +275,12 @@ mod tests {
         assert_eq!(work(&grey(ImageFormat::Jpeg)), 2000);
         assert_eq!(work(&progressive(40, 1)), 16_000);
         assert_eq!(work(b"GIF89a"), 0);
-        assert_eq!(work(b"\x89PNG\r\n\x1a\n"), 0);
+        assert_eq!(work(b"\x89PNG\r\n\x1a\n"), MOST);
+        let hidden =
+            [b"\x89PNG\r\n\x1a\n\0\0\0\0abCD\0\0\0\0", &grey(ImageFormat::Png)[8..]].concat();
+        assert_eq!(work(&hidden), MOST, "a chunk before the header");
+        let fill = [b"\xff\xd8\xff\x00", &progressive(40, 1)[2..]].concat();
+        assert!(work(&fill) > MOST, "what decoders take for fill is not taken for a segment");
         assert!(work(b"\xff\xd8\xff\xe0") > 1 << 24);
     }
 

@@ -18,7 +18,7 @@ use crate::api::routes::Route;
 const SENT: &str = "authorization, content-type, inference-header-content-length, x-api-key, \
                     x-request-id, traceparent, tracestate";
 /// What it may read of an answer. No cookies: there are none.
-const READ: &str = "inference-header-content-length, retry-after, server-timing, www-authenticate, x-request-id, x-app-version, \
+const READ: &str = "inference-header-content-length, retry-after, server-timing, traceresponse, www-authenticate, x-request-id, x-app-version, \
                     x-model-name, x-model-version, x-model-digest";
 /// Seconds for which a browser need not ask again.
 const MAX_AGE: &str = "600";

@@ -151,7 +151,8 @@ impl Intake {
     ) -> Result<Vec<Image>, Refusal> {
         let task = Arc::clone(&self.task);
         let is_decoded = contents.iter().all(|placed| placed.content.is_decoded());
-        let work = contents.iter().map(|placed| placed.content.work()).sum();
+        let works = contents.iter().map(|placed| placed.content.work());
+        let work = works.fold(0, u64::saturating_add);
         let decode = move || decode_all(contents, &task, deadline);
         if is_decoded {
             decode()

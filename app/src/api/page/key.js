@@ -17,7 +17,8 @@ export async function obtain() {
   await new Promise((resolve) => {
     form.onsubmit = (event) => {
       event.preventDefault();
-      resolve();
+      // Nothing else can be sent in a header.
+      if (/^[!-~]+$/.test(byId("key").value.trim())) resolve();
     };
   });
   sessionStorage.setItem(NAME, byId("key").value.trim());

@@ -8,7 +8,7 @@ export class Refused extends Error {
     super(problem.detail ?? `The service answered ${status}`);
     this.code = problem.code;
     /** Whether another key might open. */
-    this.needsKey = status === 401;
+    this.needsKey = status === 401 || status === 403;
     /** Seconds after which it is worth another try; NaN where it is not. */
     this.retryAfter = retryAfter;
   }

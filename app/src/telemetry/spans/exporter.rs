@@ -50,6 +50,8 @@ impl Collector {
             .timeout_global(Some(LIMIT))
             .max_redirects(0)
             .tls_config(tls)
+            // The headers are for the collector alone.
+            .proxy(None)
             .build()
             .into();
         Self { url, headers, agent }

@@ -25,8 +25,18 @@ impl Args {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let workspace = Workspace::open_or_begin()?;
         let pointers = workspace.pointers(&[])?;
-        for path in &self.paths {
-            let path = std::path::absolute(path)?;
+        let paths = self.paths.iter().map(std::path::absolute).collect::<Result<Vec<_>, _>>()?;
+        for (index, path) in paths.iter().enumerate() {
+            if let Some(outer) = paths[..index]
+                .iter()
+                .chain(&paths[index + 1..])
+                .find(|other| path.starts_with(other))
+            {
+                let (inner, outer) = (workspace.shown(path), workspace.shown(outer));
+                return Err(hinted(format_args!("`{inner}` is in `{outer}`"), "add one of them"));
+            }
+        }
+        for path in paths {
             admissible(&workspace, &pointers, &path)?;
             let content = take(&workspace, &path)?;
             let file = beside(&path);
@@ -82,7 +92,7 @@ fn take(workspace: &Workspace, path: &Path) -> anyhow::Result<Content> {
         }
         Found::File => {
             let (md5, size) = Md5::of_file(path)?;
-            workspace.cache.take(path, Object::file(md5), size)?;
+            workspace.cache.take(path, Object::file(md5))?;
             Ok(Content { object: Object::file(md5), size, files: None })
         }
         Found::Folder(files) => folder(workspace, &files),
@@ -93,7 +103,7 @@ fn folder(workspace: &Workspace, files: &BTreeMap<String, PathBuf>) -> anyhow::R
     let (mut tree, mut all) = (Tree::default(), 0);
     for (below, file) in files {
         let (md5, size) = Md5::of_file(file)?;
-        workspace.cache.take(file, Object::file(md5), size)?;
+        workspace.cache.take(file, Object::file(md5))?;
         tree.0.insert(below.clone(), md5);
         all += size;
     }

@@ -59,8 +59,8 @@ impl Cache {
     }
 
     /// Copies a file that was hashed before; it may have changed since.
-    pub(super) fn take(&self, file: &Path, object: Object, size: u64) -> anyhow::Result<()> {
-        if self.size(object)? == Some(size) {
+    pub(super) fn take(&self, file: &Path, object: Object) -> anyhow::Result<()> {
+        if self.state(object)? == State::Whole {
             return Ok(());
         }
         let mut incoming = self.incoming(object)?;

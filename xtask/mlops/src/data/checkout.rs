@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use contract::atomic::AtomicFile;
 
-use super::cache::Cache;
+use super::cache::{Cache, State};
 use super::hinted;
 use super::object::{self, Md5, Object};
 use super::pointer::Out;
@@ -30,17 +30,19 @@ pub(super) fn checkout(workspace: &Workspace, out: &Out, force: bool) -> anyhow:
     } else {
         BTreeMap::from([(out.path.clone(), out.object.md5)])
     };
-    let present: Vec<PathBuf> = match look(&out.path)? {
-        Found::Nothing => Vec::new(),
-        Found::File => vec![out.path.clone()],
+    let mut present: BTreeSet<PathBuf> = match look(&out.path)? {
+        Found::Nothing => BTreeSet::new(),
+        Found::File => BTreeSet::from([out.path.clone()]),
         Found::Folder(files) => files.into_values().collect(),
     };
+    // What `.dvcignore` hides may be in the way all the same.
+    present.extend(wanted.keys().filter(|path| path.is_file()).cloned());
     let (mut whole, mut stale) = (BTreeSet::new(), Vec::new());
     for path in present {
         let (md5, _) = Md5::of_file(&path)?;
         if wanted.get(&path) == Some(&md5) {
             whole.insert(path);
-        } else if force || cache.size(Object::file(md5))?.is_some() {
+        } else if force || cache.state(Object::file(md5))? == State::Whole {
             stale.push(path);
         } else {
             return Err(hinted(

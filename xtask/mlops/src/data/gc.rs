@@ -11,7 +11,7 @@ use super::object::Object;
 use super::pointer::Pointer;
 use super::push::Transfer;
 use super::remote::{Remote, all_well, each};
-use super::workspace::Workspace;
+use super::workspace::{Workspace, is_pointer};
 use super::{block_on, counted, git, hinted, told};
 
 /// Remove contents from the cache that no pointer names
@@ -46,13 +46,25 @@ impl Args {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let workspace = Workspace::open()?;
         let name = self.transfer.remote.as_deref();
-        let remote = (self.cloud || name.is_some()).then(|| workspace.remote(name, false));
-        let remote = remote.transpose()?;
-        let mut named: BTreeSet<Object> =
-            workspace.outs(&[])?.into_iter().map(|out| out.object).collect();
+        if name.is_some() && !self.cloud {
+            let what = "`--remote` says where `--cloud` removes, and `--cloud` is not there";
+            return Err(hinted(what, "leave `--remote` out, or add `--cloud`"));
+        }
+        let remote = self.cloud.then(|| workspace.remote(name, false)).transpose()?;
+        let mut named = BTreeSet::new();
+        for file in workspace.all_files()? {
+            refuse_pipeline(&file)?;
+            if is_pointer(&file) {
+                named.extend(Pointer::read(&file)?.outs.into_iter().map(|out| out.object));
+            }
+        }
         for commit in
             git::commits(&workspace.root, self.history.all_branches, self.history.all_tags)?
         {
+            for path in git::files(&workspace.root, &commit)? {
+                let path = Path::new(&path);
+                refuse_pipeline(path).with_context(|| format!("in commit {commit}"))?;
+            }
             for (path, text) in git::pointers(&workspace.root, &commit)? {
                 let pointer = Pointer::parse(Path::new(&path), &text);
                 let pointer = pointer.with_context(|| format!("in commit {commit}"))?;
@@ -105,6 +117,20 @@ impl Args {
     fn verb(&self) -> &'static str {
         if self.dry_run { "unnamed" } else { "removed" }
     }
+}
+
+/// Its outputs are named there and in no pointer.
+fn refuse_pipeline(file: &Path) -> anyhow::Result<()> {
+    if file.file_name().is_some_and(|name| name == "dvc.lock") {
+        return Err(hinted(
+            format_args!(
+                "`{}` names outputs of a pipeline, which nothing here reads",
+                file.display()
+            ),
+            "`dvc gc` of DVC itself knows them",
+        ));
+    }
+    Ok(())
 }
 
 /// A manifest goes before what it names, so that none is left that names what is gone.

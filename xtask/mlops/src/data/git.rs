@@ -46,13 +46,21 @@ pub(super) fn commits(dir: &Path, branches: bool, tags: bool) -> anyhow::Result<
     Ok(commits)
 }
 
+/// Paths in `commit`, below `dir`.
+pub(super) fn files(dir: &Path, commit: &str) -> anyhow::Result<Vec<String>> {
+    let listed = text(dir, &["ls-tree", "-r", "-z", "--name-only", commit])?;
+    Ok(listed.split_terminator('\0').map(str::to_owned).collect())
+}
+
 /// Path and text of every pointer in `commit`, below `dir`.
 pub(super) fn pointers(dir: &Path, commit: &str) -> anyhow::Result<Vec<(String, String)>> {
-    let listed = text(dir, &["ls-tree", "-r", "-z", "--name-only", commit])?;
-    listed
-        .split('\0')
+    let pointers = files(dir, commit)?.into_iter();
+    pointers
         .filter(|path| super::workspace::is_pointer(Path::new(path)))
-        .map(|path| Ok((path.to_owned(), text(dir, &["show", &format!("{commit}:./{path}")])?)))
+        .map(|path| {
+            let said = text(dir, &["show", &format!("{commit}:./{path}")])?;
+            Ok((path, said))
+        })
         .collect()
 }
 

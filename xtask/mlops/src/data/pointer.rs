@@ -153,7 +153,10 @@ fn changed(text: &str, name: &str, content: &Content) -> Option<String> {
         return Some(text);
     }
     // Nothing else is lost where nothing else was said.
-    let bare = head.is_empty() && rest.lines().all(|line| line.starts_with("- ") || is_plain(line));
+    let is_alone = outs(&format!("{head}outs:\n{rest}"), Path::new(""))
+        .map_or(true, |outs| matches!(&outs[..], [out] if out.path == Path::new(name)));
+    let is_plain = |line: &str| line.starts_with("- ") || is_plain(line);
+    let bare = head.is_empty() && is_alone && rest.lines().all(is_plain);
     bare.then(|| fresh(name, content).ok())?
 }
 

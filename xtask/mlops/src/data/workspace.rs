@@ -88,19 +88,30 @@ impl Workspace {
         if !targets.is_empty() {
             return targets.iter().map(|target| self.pointer(target)).collect();
         }
+        let files = self.files(true)?;
+        files.iter().filter(|file| is_pointer(file)).map(|file| Pointer::read(file)).collect()
+    }
+
+    /// Also what Git ignores: a pointer that it was told to track all the same is one.
+    pub(super) fn all_files(&self) -> anyhow::Result<Vec<PathBuf>> {
+        self.files(false)
+    }
+
+    fn files(&self, as_git_sees: bool) -> anyhow::Result<Vec<PathBuf>> {
         let mut walk = WalkBuilder::new(&self.root);
-        walk.standard_filters(false).git_ignore(true).git_exclude(true).parents(true);
+        walk.standard_filters(false);
+        walk.git_ignore(as_git_sees).git_exclude(as_git_sees).parents(as_git_sees);
         walk.add_custom_ignore_filename(".dvcignore");
         walk.filter_entry(|entry| !matches!(entry.file_name().to_str(), Some(".git" | ".dvc")));
         let mut files = Vec::new();
         for entry in walk.build() {
             let entry = entry?;
-            if is_pointer(entry.path()) && entry.file_type().is_some_and(|kind| kind.is_file()) {
+            if entry.file_type().is_some_and(|kind| kind.is_file()) {
                 files.push(entry.into_path());
             }
         }
         files.sort();
-        files.iter().map(|file| Pointer::read(file)).collect()
+        Ok(files)
     }
 
     fn pointer(&self, target: &Path) -> anyhow::Result<Pointer> {
