@@ -1,7 +1,7 @@
 //! What is asked of Git: where the checkout is, what it ignores, and pointers of other commits.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{self, Output};
 
 use anyhow::{Context, bail};
 
@@ -75,5 +75,5 @@ fn text(dir: &Path, args: &[&str]) -> anyhow::Result<String> {
 
 #[expect(clippy::disallowed_methods, reason = "the only place of this program that starts another")]
 fn git(dir: &Path, args: &[&str]) -> anyhow::Result<Output> {
-    Command::new("git").current_dir(dir).args(args).output().context("starting git")
+    process::Command::new("git").current_dir(dir).args(args).output().context("starting git")
 }
