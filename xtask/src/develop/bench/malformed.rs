@@ -40,9 +40,8 @@ impl Args {
         let mib = |subject: &Subject| Ok::<_, anyhow::Error>(subject.resident()? >> 20);
         let (before, started) = (mib(&subject)?, Instant::now());
         step(format_args!("{} requests", self.requests));
-        let address = subject.url("").replace("http://", "");
         let asked = Cmd::new(caller, scratch.path())
-            .args([address, self.requests.to_string()])
+            .args([subject.address(), self.requests.to_string()])
             .on_cores(LOAD)
             .lines(|line| data(line));
         data(format_args!("{:.0} s", started.elapsed().as_secs_f64()));

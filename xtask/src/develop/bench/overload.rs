@@ -9,7 +9,7 @@ use contract::probes::Probes;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::serve::{LOAD, SERVER};
+use super::serve::{LOAD, SERVER, service};
 use super::subject::Subject;
 use crate::libtorch;
 use crate::process::Cmd;
@@ -43,7 +43,7 @@ struct Seen {
 impl Args {
     pub(crate) fn run(self, repo: &Repo) -> anyhow::Result<()> {
         libtorch::ensure(repo)?;
-        let service = cargo::build(repo, "app", "mnist-api")?;
+        let program = cargo::build(repo, "app", "mnist-api")?;
         let flood = cargo::example(repo, "app", "flood")?;
         let folder = self.model.unwrap_or_else(|| repo.latest_artifact());
         let artifact = Artifact::open(&folder).hint("`cargo xtask train` makes an artifact")?;
@@ -52,11 +52,7 @@ impl Args {
         let body = scratch.path().join("body.json");
         fs_err::write(&body, json!({ "image": pictures[0].1.pixels() }).to_string())?;
         let subject = Subject::start(scratch.path(), SERVER, |port| {
-            Cmd::new(&service, scratch.path())
-                .args(["serve", "--drain-pause", "0s", "--listen", &format!("127.0.0.1:{port}")])
-                .arg("--model-dir")
-                .arg(artifact.path())
-                .tied_to_us()
+            service(&program, scratch.path(), &artifact, port)
         })?;
         data(format_args!(
             "{:>11}{:>12}{:>9}{:>9}{:>11}{:>9}{:>8}{:>8}",
