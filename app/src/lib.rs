@@ -18,6 +18,7 @@ pub mod healthcheck;
 pub mod identity;
 pub mod key;
 pub mod lifecycle;
+mod outgoing;
 pub mod reload;
 pub mod serve;
 pub mod service;

@@ -11,11 +11,11 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use poem::http::Uri;
 use prometheus::IntGauge;
 use protocol::problem::{Code, Refusal};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::{Instant, sleep};
-use ureq::tls::{RootCerts, TlsConfig};
 
 use super::unauthenticated;
+use crate::outgoing;
 use crate::reload::{Reloaded, Source};
 
 /// Never `none`, and nothing where the key that verifies could sign as well.
@@ -120,7 +120,7 @@ pub(super) struct Remote {
     agent: ureq::Agent,
     set: RwLock<Option<Arc<KeySet>>>,
     /// When a token last made us ask in vain.
-    asked: Mutex<Option<Instant>>,
+    asked: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Remote {
@@ -132,16 +132,8 @@ impl Remote {
             Some("http") if is_local => {}
             _ => return Err("keys come from a file, or over https".to_owned()),
         }
-        let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
-        let agent = ureq::Agent::config_builder()
-            .timeout_global(Some(FETCH_LIMIT))
-            .max_redirects(0)
-            .tls_config(tls)
-            // What a variable names would come between, and nobody said so to us.
-            .proxy(None)
-            .build()
-            .into();
-        Ok(Self { url: url.to_owned(), agent, set: RwLock::default(), asked: Mutex::default() })
+        let agent = outgoing::agent(FETCH_LIMIT);
+        Ok(Self { url: url.to_owned(), agent, set: RwLock::default(), asked: Arc::default() })
     }
 
     fn known(&self) -> Option<Arc<KeySet>> {
@@ -156,8 +148,10 @@ impl Remote {
         if let Some(key) = self.key(id) {
             return Ok(Some(key));
         }
-        // A task of its own: what it learns is for all, also where this caller hangs up.
-        let learning = tokio::spawn(Arc::clone(self).learn(id.map(str::to_owned)));
+        // Whoever waits for another's question does so only as long as its caller is there.
+        let asked = Arc::clone(&self.asked).lock_owned().await;
+        // The question is a task of its own: what it learns is for all, also where this caller hangs up.
+        let learning = tokio::spawn(Arc::clone(self).learn(asked, id.map(str::to_owned)));
         if let Err(error) = learning.await {
             tracing::error!(%error, "asking for the keys of tokens failed");
         }
@@ -168,8 +162,11 @@ impl Remote {
     }
 
     /// One asks, and the others wait for what it learns.
-    async fn learn(self: Arc<Self>, id: Option<String>) {
-        let mut asked = self.asked.lock().await;
+    async fn learn(
+        self: Arc<Self>,
+        mut asked: OwnedMutexGuard<Option<Instant>>,
+        id: Option<String>,
+    ) {
         let is_too_soon = asked.is_some_and(|at| at.elapsed() < REFETCH_PAUSE);
         if is_too_soon || self.key(id.as_deref()).is_some() {
             return;

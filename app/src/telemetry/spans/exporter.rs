@@ -9,10 +9,10 @@ use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse
 use prometheus::IntCounter;
 use prost::Message as _;
 use tokio::sync::oneshot;
-use ureq::tls::{RootCerts, TlsConfig};
 
 use super::Finished;
 use super::message::Resource;
+use crate::outgoing;
 
 /// Requests that are told together.
 const BATCH: usize = 512;
@@ -45,15 +45,7 @@ impl fmt::Debug for Collector {
 
 impl Collector {
     pub fn new(url: String, headers: Vec<(String, String)>) -> Self {
-        let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
-        let agent = ureq::Agent::config_builder()
-            .timeout_global(Some(LIMIT))
-            .max_redirects(0)
-            .tls_config(tls)
-            // The headers are for the collector alone.
-            .proxy(None)
-            .build()
-            .into();
+        let agent = outgoing::agent(LIMIT);
         Self { url, headers, agent }
     }
 
