@@ -2,30 +2,12 @@
 //! real Git and real kustomize.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use e2e::leftovers::{nothing_is_left, processes_of};
 use e2e::process::{command, run};
 use e2e::repo;
-
-/// Programs that have this folder somewhere in their command line.
-fn processes_of(folder: &Path) -> Vec<String> {
-    let folder = folder.display().to_string();
-    let commands = fs_err::read_dir("/proc").unwrap().filter_map(|entry| {
-        let command = fs_err::read(entry.ok()?.path().join("cmdline")).ok()?;
-        Some(String::from_utf8_lossy(&command).replace('\0', " "))
-    });
-    commands.filter(|command| command.contains(&folder)).collect()
-}
-
-#[track_caller]
-fn nothing_is_left(folder: &Path) {
-    let files: Vec<_> =
-        fs_err::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert!(files.is_empty(), "{files:?}");
-    assert_eq!(processes_of(folder), Vec::<String>::new());
-}
 
 #[test]
 fn the_demo_takes_back_what_is_bad_and_nothing_else_and_leaves_nothing_behind() {

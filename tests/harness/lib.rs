@@ -6,6 +6,7 @@ pub mod artifact;
 pub mod browser;
 pub mod data;
 pub mod http;
+pub mod leftovers;
 pub mod model;
 pub mod process;
 pub mod registry;

@@ -10,7 +10,7 @@ use crate::deliver::{
 };
 use crate::develop::{bench, check, doctor, init, setup, test};
 use crate::keep::{self, registry, tracking};
-use crate::operate::{cluster, demo, serve, visit};
+use crate::operate::{cluster, demo, drill, serve, visit};
 use crate::repo::Repo;
 use crate::train::{data, probes};
 
@@ -73,6 +73,7 @@ Keep:
   track     Send runs to an MLflow server: parameters, metrics, data, Git's commit, artifact, status and times
   registry  Make MLflow's aliases `champion` and `previous` say what main says
   drift     Whether live inputs and predictions are still like those the model was tested on
+  drill     Lose something on a scratch copy, get it back, and time it
 
 Develop:
   init    Make a fork your own: repository, image and namespaces
@@ -124,6 +125,7 @@ pub(crate) enum Command {
     Registry(registry::Args),
     /// Whether live inputs and predictions are still like those the model was tested on
     Drift(keep::Passed),
+    Drill(drill::Args),
     Init(init::Args),
     Doctor(doctor::Args),
     Setup(setup::Args),
@@ -162,6 +164,7 @@ impl Command {
             Self::Runs(passed) => passed.run(repo, "runs"),
             Self::Track(passed) => passed.run(repo, "track"),
             Self::Registry(args) => args.run(repo),
+            Self::Drill(args) => args.run(repo),
             Self::Init(args) => args.run(repo),
             Self::Doctor(args) => args.run(repo),
             Self::Setup(args) => setup::run(args, repo),

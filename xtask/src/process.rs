@@ -45,6 +45,12 @@ impl Cmd {
         }
     }
 
+    /// Elsewhere than it was made for.
+    pub(crate) fn at(mut self, dir: &Path) -> Self {
+        dir.clone_into(&mut self.dir);
+        self
+    }
+
     pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.args.push(arg.as_ref().to_owned());
         self

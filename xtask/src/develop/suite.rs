@@ -163,7 +163,7 @@ pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
         Tier {
             name: "demo",
             needs: &[Libtorch, Data, Kubernetes],
-            commands: vec![e2e(repo, "demo")],
+            commands: vec![e2e(repo, "demo"), e2e(repo, "drill")],
         },
         Tier { name: "drift", needs: &[Libtorch, Data], commands: vec![e2e(repo, "drift")] },
         Tier {

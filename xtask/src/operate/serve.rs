@@ -76,17 +76,7 @@ fn newest_or_trained(repo: &Repo, source: data::Source) -> anyhow::Result<Artifa
         return Ok(artifact);
     }
     step("no artifact yet: training with the `quick` recipe");
-    let training = training::Args {
-        recipe: "quick".to_owned(),
-        data: None,
-        source,
-        seed: 0,
-        threads: None,
-        out: None,
-        resume: false,
-        device: "cpu".to_owned(),
-        within: None,
-    };
+    let training = training::Args::of("quick", source);
     let folder = training.trainer(repo)?.read()?;
     Ok(Artifact::open(folder.trim_end().as_ref())?)
 }

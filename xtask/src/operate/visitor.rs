@@ -39,10 +39,11 @@ pub(crate) struct Seen {
     pub(crate) losses: Vec<String>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Answer {
     pub(crate) name: String,
     pub(crate) model_version: String,
+    pub(crate) confidence: f64,
     pub(crate) is_right: bool,
 }
 
@@ -86,13 +87,9 @@ impl<'a> Visitor<'a> {
 
     /// From now on what comes back counts: before, nothing is there to answer.
     pub(crate) fn begin(&self) -> anyhow::Result<()> {
-        let agent = Connections::Fresh.agent();
-        let mut known = Vec::new();
-        for picture in self.pictures {
-            if self.ask(&agent, picture)?.is_right {
-                known.push(picture);
-            }
-        }
+        let answers = self.ask_all()?;
+        let right = self.pictures.iter().zip(answers).filter(|(_, answer)| answer.is_right);
+        let known: Vec<_> = right.map(|(picture, _)| picture).collect();
         ensure!(!known.is_empty(), "the first model knows none of the probes");
         // Begun twice is begun.
         drop(self.known.set(known));
@@ -120,6 +117,12 @@ impl<'a> Visitor<'a> {
         self.ask(&Connections::Fresh.agent(), known[0])
     }
 
+    /// The answers to all pictures, in their order.
+    pub(crate) fn ask_all(&self) -> anyhow::Result<Vec<Answer>> {
+        let agent = Connections::Fresh.agent();
+        self.pictures.iter().map(|picture| self.ask(&agent, picture)).collect()
+    }
+
     /// What was seen up to now, and a new page.
     pub(crate) fn take(&self) -> Seen {
         std::mem::take(&mut *self.seen.lock().unwrap_or_else(PoisonError::into_inner))
@@ -134,6 +137,7 @@ impl<'a> Visitor<'a> {
         Ok(Answer {
             name: text("name").context("an answer without a name")?,
             model_version: text("model_version").context("an answer without a model version")?,
+            confidence: body["confidence"].as_f64().context("an answer without a confidence")?,
             is_right: body["label"] == *label,
         })
     }

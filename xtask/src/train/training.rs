@@ -49,6 +49,21 @@ pub(crate) fn recipe(name: &str) -> Result<String, String> {
 }
 
 impl Args {
+    /// As the command's defaults are, whatever the data.
+    pub(crate) fn of(recipe: &str, source: data::Source) -> Self {
+        Self {
+            recipe: recipe.to_owned(),
+            data: None,
+            source,
+            seed: 0,
+            threads: None,
+            out: None,
+            resume: false,
+            device: "cpu".to_owned(),
+            within: None,
+        }
+    }
+
     /// The trainer's command, once all it needs is there.
     pub(crate) fn trainer(self, repo: &Repo) -> anyhow::Result<Cmd> {
         let task_file = self.source.task.path(repo);

@@ -21,14 +21,14 @@ use self::company::Company;
 use self::faults::Faults;
 use self::performance::Performance;
 use self::webhook::Webhook;
-use super::models::Workshop;
-use super::script::{PRODUCTION, STAGING, Script};
-use super::stage::Stage;
-use super::transcript::Transcript;
 use crate::deliver::gitops_image;
 use crate::develop::doctor::{self, finding};
 use crate::identity::Identity;
 use crate::libtorch;
+use crate::operate::rehearsal::models::Workshop;
+use crate::operate::rehearsal::script::{PRODUCTION, STAGING, Script};
+use crate::operate::rehearsal::stage::Stage;
+use crate::operate::rehearsal::transcript::Transcript;
 use crate::repo::{Repo, read_task};
 use crate::report::{causes, data};
 use crate::tools::kubectl::Kubectl;
@@ -127,7 +127,7 @@ fn play(
     let task = read_task(&repo.task_file())?;
     let generator = task.data.synthetic.filter(|_| workshop.is_synthetic());
     let clone = Repo::at(&stage.clone());
-    stage.commit("A fork begins")?;
+    stage.begin()?;
     let known = stage.publication().remote.snapshot(repo)?;
     let addresses = company.hands_out_addresses();
     if !addresses {

@@ -1,42 +1,24 @@
 //! The acts. Each says what it shows, does it by the very commands that people and workflows use, and
 //! checks that it came out so.
 
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use anyhow::{bail, ensure};
+use anyhow::ensure;
 use contract::artifact::Artifact;
-use gitops::event::Event;
 use gitops::verdict::Verdict;
 
-use super::INTERRUPTED;
-use super::script::{PRODUCTION, STAGING, Script};
-use crate::deliver::ending::end;
 use crate::deliver::{audit, history, promote, status};
+use crate::operate::rehearsal::live::Live;
+use crate::operate::rehearsal::script::{PRODUCTION, STAGING, Script};
 use crate::operate::visitor::Visitor;
-use crate::process::Cmd;
-use crate::reconciler::Process;
 use crate::report::data;
 
-pub(super) struct Performance<'a> {
+pub(super) struct Performance<'a, 'p> {
     pub(super) script: Script<'a>,
-    /// Reports, as JSON.
-    pub(super) events: Receiver<String>,
-    pub(super) company: Company<'a>,
+    pub(super) live: &'a Live<'a, 'p, 2>,
 }
 
-/// Who else takes part.
-pub(super) struct Company<'a> {
-    pub(super) staging: &'a Visitor<'a>,
-    pub(super) production: &'a Visitor<'a>,
-    pub(super) staging_process: &'a Process,
-}
-
-/// What an act may wait for: a rollout that is given up, then a rollback.
-const PATIENCE: Duration = Duration::from_mins(2);
-
-impl Performance<'_> {
+impl<'p> Performance<'_, 'p> {
     pub(super) fn play(&self) -> anyhow::Result<()> {
         self.script
             .transcript
@@ -55,9 +37,9 @@ impl Performance<'_> {
         let metrics = &artifact.manifest().metrics;
         act.say(format_args!("trained: {:.2} % of test images right", 100.0 * metrics.accuracy));
         self.script.release(&artifact)?;
-        self.handle(&self.next_event()?)?;
+        self.script.handle(&self.live.next_event()?)?;
         self.script.demand_verified(STAGING)?;
-        self.company.staging.begin()?;
+        self.staging().begin()?;
 
         let promotion = promote::Args {
             from: STAGING.to_owned(),
@@ -65,19 +47,19 @@ impl Performance<'_> {
             publication: self.script.stage.publication(),
         };
         promotion.run(self.script.repo)?;
-        self.handle(&self.next_event()?)?;
+        self.script.handle(&self.live.next_event()?)?;
         self.script.demand_verified(PRODUCTION)?;
-        self.company.production.begin()?;
-        let answer = self.company.production.ask_once()?;
+        self.production().begin()?;
+        let answer = self.production().ask_once()?;
         act.say(format_args!("production answers `{}` by {}", answer.name, answer.model_version));
         ensure!(answer.is_right, "production answers wrongly");
 
         act.say("and when its process is killed, it comes back; that proves nothing, so nothing is marked");
         let marks = self.script.history(STAGING)?;
-        self.kill_staging()?;
-        ensure!(self.events.try_recv().is_err(), "self-heal reported a deployment");
+        self.live.kill(0)?;
+        self.live.demand_silence("self-heal reported a deployment")?;
         ensure!(self.script.history(STAGING)?.tip() == marks.tip(), "self-heal moved main");
-        self.company.staging.take();
+        self.staging().take();
         Ok(artifact)
     }
 
@@ -87,19 +69,19 @@ impl Performance<'_> {
         let broken = self.script.workshop.broken(good)?;
         self.script.pin_past_the_gate(&broken, "broken")?;
         let before = self.script.history(STAGING)?;
-        let event = self.next_event()?;
-        self.handle(&event)?;
+        let event = self.live.next_event()?;
+        self.script.handle(&event)?;
         let after = self.script.demand_rolled_back(&before, Verdict::RolloutFailed)?;
         ensure!(
             after.holds().is_ok_and(|holds| holds.quarantined.is_empty()),
             "a crash condemned an image"
         );
         act.say("the same report a second time:");
-        self.handle(&event)?;
+        self.script.handle(&event)?;
         ensure!(self.script.history(STAGING)?.tip() == after.tip(), "a report was handled twice");
-        self.handle(&self.next_event()?)?;
+        self.script.handle(&self.live.next_event()?)?;
         self.script.demand_verified(STAGING)?;
-        let seen = self.company.staging.take();
+        let seen = self.staging().take();
         act.say(format_args!("staging meanwhile: {seen}"));
         seen.demand_undisturbed(STAGING)
     }
@@ -118,14 +100,14 @@ impl Performance<'_> {
         let pin = self.script.pin_past_the_gate(&ignorant, "ignorant")?;
         let pinned = Instant::now();
         let before = self.script.history(STAGING)?;
-        self.handle(&self.next_event()?)?;
+        self.script.handle(&self.live.next_event()?)?;
         act.say(format_args!("from pin to revert: {:.1} s", pinned.elapsed().as_secs_f64()));
         let after = self.script.demand_rolled_back(&before, Verdict::ModelWrong)?;
         ensure!(after.is_held(pin.image.digest()), "a wrong model was not quarantined");
-        self.handle(&self.next_event()?)?;
+        self.script.handle(&self.live.next_event()?)?;
         self.script.demand_verified(STAGING)?;
         act.say(format_args!("from pin to verified: {:.1} s", pinned.elapsed().as_secs_f64()));
-        let seen = self.company.staging.take();
+        let seen = self.staging().take();
         act.say(format_args!("staging meanwhile: {seen}"));
         ensure!(seen.wrong > 0, "nobody saw the wrong model");
         ensure!(seen.lost == 0, "requests were lost");
@@ -141,19 +123,16 @@ impl Performance<'_> {
         self.script.pin_past_the_gate(&broken, "broken-again")?;
         act.say("before it is given up, the fix is pushed:");
         self.script.release(&fix)?;
-        ensure!(
-            self.events.try_recv().is_err(),
-            "the failure was reported before its fix was pushed"
-        );
+        self.live.demand_silence("the failure was reported before its fix was pushed")?;
         let before = self.script.history(STAGING)?;
-        self.handle(&self.next_event()?)?;
+        self.script.handle(&self.live.next_event()?)?;
         ensure!(
             self.script.history(STAGING)?.tip() == before.tip(),
             "a superseded change was reverted"
         );
-        self.handle(&self.next_event()?)?;
+        self.script.handle(&self.live.next_event()?)?;
         self.script.demand_verified(STAGING)?;
-        let answer = self.company.staging.ask_once()?;
+        let answer = self.staging().ask_once()?;
         ensure!(
             answer.model_version == fix.manifest().model_version.as_str(),
             "the fix is not live"
@@ -174,7 +153,7 @@ impl Performance<'_> {
         history.run(self.script.repo)?;
         data("");
         audit::Args { remote: remote() }.run(self.script.repo)?;
-        let seen = self.company.production.take();
+        let seen = self.production().take();
         self.script.transcript.say(format_args!("production all the while: {seen}"));
         seen.demand_undisturbed(PRODUCTION)?;
         data("");
@@ -189,38 +168,11 @@ impl Performance<'_> {
         Ok(())
     }
 
-    /// The next report, whoever sent it.
-    fn next_event(&self) -> anyhow::Result<String> {
-        let deadline = Instant::now() + PATIENCE;
-        while !INTERRUPTED.load(Ordering::SeqCst) {
-            match self.events.recv_timeout(Duration::from_millis(100)) {
-                Ok(event) => return Ok(event),
-                Err(RecvTimeoutError::Timeout) if Instant::now() < deadline => {}
-                Err(_) => bail!("no report came within {} s", PATIENCE.as_secs()),
-            }
-        }
-        bail!("interrupted")
+    fn staging(&self) -> &Visitor<'p> {
+        self.live.visitors[0]
     }
 
-    /// What a webhook does with it: `cargo xtask rollback --auto --event -`.
-    fn handle(&self, event: &str) -> anyhow::Result<()> {
-        let known = self.script.history(STAGING)?.environments().clone();
-        self.script
-            .transcript
-            .say(format_args!("a report comes: {}", Event::parse(event.as_bytes(), &known)?));
-        end(self.script.stage.publication().receive(self.script.repo, event.as_bytes()))
-    }
-
-    fn kill_staging(&self) -> anyhow::Result<()> {
-        let pid = self.company.staging_process.pid();
-        ensure!(pid != 0, "nothing serves staging");
-        Cmd::new("kill", self.script.stage.path()).args(["-KILL", &pid.to_string()]).run()?;
-        let deadline = Instant::now() + PATIENCE;
-        while self.company.staging_process.pid() == pid || self.company.staging.ask_once().is_err()
-        {
-            ensure!(Instant::now() < deadline, "staging does not come back");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Ok(())
+    fn production(&self) -> &Visitor<'p> {
+        self.live.visitors[1]
     }
 }

@@ -9,7 +9,7 @@ use gitops::verdict::Verdict;
 use super::performance::Performance;
 use crate::identity::{APPLICATIONS, PROJECT, ROOT};
 use crate::operate::cluster;
-use crate::operate::demo::script::{PRODUCTION, STAGING};
+use crate::operate::rehearsal::script::{PRODUCTION, STAGING};
 use crate::report::data;
 use crate::tools::kubectl::Conflicts;
 

@@ -10,7 +10,7 @@ use anyhow::Context;
 use serde_json::Value;
 
 use super::{Handler, notifications};
-use crate::operate::demo::script::{PRODUCTION, STAGING};
+use crate::operate::rehearsal::script::{PRODUCTION, STAGING};
 use crate::tools::kubectl::{Conflicts, Kubectl, Tunnel};
 
 pub(super) struct Company {

@@ -11,7 +11,7 @@ use gitops::verdict::Verdict;
 use serde::Deserialize;
 
 use super::performance::{Performance, pause};
-use crate::operate::demo::script::STAGING;
+use crate::operate::rehearsal::script::STAGING;
 use crate::operate::visitor::Seen;
 use crate::process::Cmd;
 use crate::report::{WithHint, data};

@@ -6,7 +6,7 @@ use fs_err as fs;
 use serde_yaml::{Mapping, Value};
 
 use crate::identity::{APPLICATIONS, NOTIFICATIONS};
-use crate::operate::demo::script::{PRODUCTION, STAGING};
+use crate::operate::rehearsal::script::{PRODUCTION, STAGING};
 use crate::repo::Repo;
 
 /// What the shipped settings call the receiver.

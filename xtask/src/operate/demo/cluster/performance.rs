@@ -3,7 +3,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -12,8 +11,8 @@ use gitops::verdict::Verdict;
 
 use super::company::Company;
 use crate::deliver::promote;
-use crate::operate::demo::INTERRUPTED;
-use crate::operate::demo::script::{PRODUCTION, STAGING, Script};
+use crate::operate::rehearsal::demand_uninterrupted;
+use crate::operate::rehearsal::script::{PRODUCTION, STAGING, Script};
 use crate::operate::visitor::Seen;
 use crate::rendered::{Objects, smoke};
 use crate::repo::Repo;
@@ -214,11 +213,6 @@ impl Performance<'_> {
     pub(super) fn demand_undisturbed(&self, environment: &str) -> anyhow::Result<()> {
         self.seen(environment)?.demand_undisturbed(environment)
     }
-}
-
-fn demand_uninterrupted() -> anyhow::Result<()> {
-    ensure!(!INTERRUPTED.load(Ordering::SeqCst), "interrupted");
-    Ok(())
 }
 
 pub(super) fn pause(time: Duration) -> anyhow::Result<()> {

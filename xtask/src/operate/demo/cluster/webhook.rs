@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::company::Company;
-use crate::operate::demo::StopWhenDone;
-use crate::operate::demo::script::{PRODUCTION, STAGING};
-use crate::operate::demo::stage::Stage;
+use crate::operate::rehearsal::live::StopWhenDone;
+use crate::operate::rehearsal::script::{PRODUCTION, STAGING};
+use crate::operate::rehearsal::stage::Stage;
 
 pub(super) struct Webhook<'a> {
     stage: &'a Stage,

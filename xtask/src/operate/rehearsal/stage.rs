@@ -18,7 +18,7 @@ use crate::repo::Repo;
 use crate::report::{WithHint, step};
 use crate::tools;
 
-pub(super) struct Stage {
+pub(in crate::operate) struct Stage {
     folder: tempfile::TempDir,
     /// Where main lives.
     remote: String,
@@ -27,21 +27,23 @@ pub(super) struct Stage {
 
 /// Of its folder's name, before the id of the process that made it.
 const PREFIX: &str = "mnist-api-demo-";
+const IMAGES: &str = "images";
+const CLONE: &str = "clone";
 /// A file in a folder that is meant to stay.
 const KEPT: &str = "kept";
 
 impl Stage {
     /// With a remote and images of its own, in the same folder.
-    pub(super) fn at_home(repo: &Repo) -> anyhow::Result<Self> {
+    pub(in crate::operate) fn at_home(repo: &Repo) -> anyhow::Result<Self> {
         let folder = open()?;
         let bare = folder.path().join("main.git");
         git(folder.path(), &["init", "--quiet", "--bare", "-b", "main", "main.git"])?;
-        let store = Store { layout: Some(folder.path().join("images")) };
+        let store = Store { layout: Some(folder.path().join(IMAGES)) };
         Self::set(repo, folder, &bare.display().to_string(), store)
     }
 
     /// With a remote that is there and empty, and images in a registry.
-    pub(super) fn away(repo: &Repo, remote: &str) -> anyhow::Result<Self> {
+    pub(in crate::operate) fn away(repo: &Repo, remote: &str) -> anyhow::Result<Self> {
         Self::set(repo, open()?, remote, Store { layout: None })
     }
 
@@ -68,16 +70,27 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Commits what is in the clone's work tree, which only a person does.
-    pub(super) fn commit(&self, title: &str) -> anyhow::Result<()> {
+    /// The first commit: what the checkout's newest one has, even of that what Git would ignore.
+    pub(in crate::operate) fn begin(&self) -> anyhow::Result<()> {
         git(&self.clone(), &["add", "--all", "--force", "."])?;
+        self.commit("A fork begins")
+    }
+
+    /// Commits what is in the clone's work tree, which only a person does.
+    pub(in crate::operate) fn commit(&self, title: &str) -> anyhow::Result<()> {
+        git(&self.clone(), &["add", "--all", "."])?;
         git(&self.clone(), &["commit", "--quiet", "-m", title])?;
         git(&self.clone(), &["push", "--quiet", "origin", "main"])
     }
 
+    /// As whoever lost it gets it: what main says.
+    pub(in crate::operate) fn clone_again(&self) -> anyhow::Result<()> {
+        git(self.path(), &["clone", "--quiet", &self.remote, CLONE])
+    }
+
     /// Never released, and quicker to give up than a cluster should be: a rollout that makes no progress is
     /// given up after this long; the shipped base waits for minutes.
-    pub(super) fn prepare(
+    pub(in crate::operate) fn prepare(
         &self,
         environment: &Environment,
         progress_deadline: Duration,
@@ -92,7 +105,7 @@ impl Stage {
     }
 
     /// Where no addresses are handed out, nobody waits for one.
-    pub(super) fn keep_inside(&self, environment: &Environment) -> anyhow::Result<()> {
+    pub(in crate::operate) fn keep_inside(&self, environment: &Environment) -> anyhow::Result<()> {
         self.patch(environment, "Service", "/spec/type", "ClusterIP")
     }
 
@@ -116,7 +129,10 @@ impl Stage {
 
     /// The shipped policy, but for two things: which of two good seeds has more luck is not to decide
     /// here, and where the data is not, models of generated pictures may ship.
-    pub(super) fn adapt_policy(&self, generator: Option<Generator>) -> anyhow::Result<()> {
+    pub(in crate::operate) fn adapt_policy(
+        &self,
+        generator: Option<Generator>,
+    ) -> anyhow::Result<()> {
         let file = self.policy();
         let mut policy: Mapping = serde_yaml::from_str(&fs::read_to_string(&file)?)
             .with_context(|| format!("in `{}`", file.display()))?;
@@ -128,42 +144,47 @@ impl Stage {
         Ok(fs::write(&file, serde_yaml::to_string(&policy)?)?)
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::operate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    pub(super) fn clone(&self) -> PathBuf {
-        self.path().join("clone")
+    pub(in crate::operate) fn clone(&self) -> PathBuf {
+        self.path().join(CLONE)
+    }
+
+    /// Where they live, if not in a registry.
+    pub(in crate::operate) fn images(&self) -> PathBuf {
+        self.path().join(IMAGES)
     }
 
     /// Its address, as Git takes it.
-    pub(super) fn remote(&self) -> &str {
+    pub(in crate::operate) fn remote(&self) -> &str {
         &self.remote
     }
 
-    pub(super) fn policy(&self) -> PathBuf {
+    pub(in crate::operate) fn policy(&self) -> PathBuf {
         self.clone().join("model/gate.yaml")
     }
 
-    pub(super) fn publication(&self) -> Publication {
+    pub(in crate::operate) fn publication(&self) -> Publication {
         Publication { remote: Remote::of(&self.clone()), store: self.store.clone(), dry_run: false }
     }
 
     /// Main's newest commit.
-    pub(super) fn tip(&self) -> anyhow::Result<String> {
+    pub(in crate::operate) fn tip(&self) -> anyhow::Result<String> {
         let tips =
             tools::git::plumbing(&self.clone()).args(["ls-remote", "origin", "refs/heads/main"]);
         Ok(String::from_utf8_lossy(&tips.bytes()?).into_owned())
     }
 
     /// Main as Git tells it, newest first.
-    pub(super) fn log(&self, arguments: &[&str]) -> anyhow::Result<String> {
+    pub(in crate::operate) fn log(&self, arguments: &[&str]) -> anyhow::Result<String> {
         git(&self.clone(), &["fetch", "--quiet", "origin", "main"])?;
         let log = tools::git::plumbing(&self.clone()).arg("log").args(arguments).arg("FETCH_HEAD");
         Ok(String::from_utf8_lossy(&log.bytes()?).into_owned())
     }
 
-    pub(super) fn keep(self) -> anyhow::Result<PathBuf> {
+    pub(in crate::operate) fn keep(self) -> anyhow::Result<PathBuf> {
         fs::write(self.path().join(KEPT), "")?;
         Ok(self.folder.keep())
     }

@@ -7,24 +7,24 @@ use std::time::Instant;
 use crate::report::data;
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Transcript {
+pub(in crate::operate) struct Transcript {
     began: Instant,
 }
 
 impl Transcript {
-    pub(super) fn begin() -> Self {
+    pub(in crate::operate) fn begin() -> Self {
         Self { began: Instant::now() }
     }
 
-    pub(super) fn seconds(&self) -> f64 {
+    pub(in crate::operate) fn seconds(&self) -> f64 {
         self.began.elapsed().as_secs_f64()
     }
 
-    pub(super) fn act(&self, title: &str) {
+    pub(in crate::operate) fn act(&self, title: &str) {
         data(format_args!("\n[{:6.1} s] {title}\n", self.seconds()));
     }
 
-    pub(super) fn say(&self, what: impl Display) {
+    pub(in crate::operate) fn say(&self, what: impl Display) {
         data(format_args!("[{:6.1} s] {what}", self.seconds()));
     }
 }

@@ -3,6 +3,7 @@
 
 use anyhow::{Context, bail, ensure};
 use contract::artifact::Artifact;
+use gitops::event::Event;
 use gitops::history::History;
 use gitops::pin::Pin;
 use gitops::plan;
@@ -19,20 +20,20 @@ use crate::deliver::release;
 use crate::repo::Repo;
 use crate::report::causes;
 
-pub(super) struct Script<'a> {
-    pub(super) repo: &'a Repo,
-    pub(super) stage: &'a Stage,
-    pub(super) workshop: Workshop<'a>,
-    pub(super) transcript: Transcript,
+pub(in crate::operate) struct Script<'a> {
+    pub(in crate::operate) repo: &'a Repo,
+    pub(in crate::operate) stage: &'a Stage,
+    pub(in crate::operate) workshop: Workshop<'a>,
+    pub(in crate::operate) transcript: Transcript,
     /// Where images belong.
-    pub(super) repository: String,
+    pub(in crate::operate) repository: String,
 }
 
-pub(super) const STAGING: &str = "staging";
-pub(super) const PRODUCTION: &str = "production";
+pub(in crate::operate) const STAGING: &str = "staging";
+pub(in crate::operate) const PRODUCTION: &str = "production";
 
 impl Script<'_> {
-    pub(super) fn release_args(&self, artifact: &Artifact) -> release::Args {
+    pub(in crate::operate) fn release_args(&self, artifact: &Artifact) -> release::Args {
         release::Args {
             model: Some(artifact.path().display().to_string()),
             env: STAGING.to_owned(),
@@ -45,40 +46,60 @@ impl Script<'_> {
         }
     }
 
-    pub(super) fn release(&self, artifact: &Artifact) -> anyhow::Result<()> {
+    pub(in crate::operate) fn release(&self, artifact: &Artifact) -> anyhow::Result<()> {
         self.transcript.say(format_args!("release {}", artifact.manifest().model_version));
         self.release_args(artifact).run(self.repo)
     }
 
     /// What `release` ends with, without what would have stopped it before: some failures show only
     /// where a release runs.
-    pub(super) fn pin_past_the_gate(&self, artifact: &Artifact, name: &str) -> anyhow::Result<Pin> {
-        self.transcript.say("gate and smoke test of `release` are passed by, as they would see it");
-        let pin = self.image(artifact, name)?;
+    pub(in crate::operate) fn pin_past_the_gate(
+        &self,
+        artifact: &Artifact,
+        name: &str,
+    ) -> anyhow::Result<Pin> {
+        let pin = self.image_past_the_gate(artifact, name)?;
         self.publish(&pin)?;
         Ok(pin)
     }
 
+    pub(in crate::operate) fn image_past_the_gate(
+        &self,
+        artifact: &Artifact,
+        name: &str,
+    ) -> anyhow::Result<Pin> {
+        self.transcript.say("gate and smoke test of `release` are passed by, as they would see it");
+        self.image(artifact, name)
+    }
+
     /// Another one for each name, whatever it holds.
-    pub(super) fn image(&self, artifact: &Artifact, name: &str) -> anyhow::Result<Pin> {
+    pub(in crate::operate) fn image(&self, artifact: &Artifact, name: &str) -> anyhow::Result<Pin> {
         let program = Program::of(self.repo)?.named(name);
         let content = Content { artifact, program: &program, repository: &self.repository };
         content.make(self.repo, &self.stage.publication().store)
     }
 
-    pub(super) fn publish(&self, pin: &Pin) -> anyhow::Result<()> {
+    pub(in crate::operate) fn publish(&self, pin: &Pin) -> anyhow::Result<()> {
         end(self.stage.publication().publish(self.repo, &[STAGING], |snapshot, environments| {
             plan::release(&snapshot.history(&environments[0]), pin)
         }))
     }
 
-    pub(super) fn history(&self, environment: &str) -> anyhow::Result<History> {
+    /// What a webhook does with a report: `cargo xtask rollback --auto --event -`.
+    pub(in crate::operate) fn handle(&self, event: &str) -> anyhow::Result<()> {
+        let known = self.history(STAGING)?.environments().clone();
+        let told = Event::parse(event.as_bytes(), &known)?;
+        self.transcript.say(format_args!("a report comes: {told}"));
+        end(self.stage.publication().receive(self.repo, event.as_bytes()))
+    }
+
+    pub(in crate::operate) fn history(&self, environment: &str) -> anyhow::Result<History> {
         let snapshot = self.stage.publication().remote.snapshot(self.repo)?;
         let environment = snapshot.environments().parse(environment)?;
         Ok(snapshot.history(&environment))
     }
 
-    pub(super) fn demand_verified(&self, environment: &str) -> anyhow::Result<()> {
+    pub(in crate::operate) fn demand_verified(&self, environment: &str) -> anyhow::Result<()> {
         let history = self.history(environment)?;
         let verified = history.head().is_some_and(|head| history.is_verified(head));
         ensure!(verified, "{environment} is not verified");
@@ -87,7 +108,7 @@ impl Script<'_> {
     }
 
     /// Staging pins what it had verified last, for this reason, and nobody else came in between.
-    pub(super) fn demand_rolled_back(
+    pub(in crate::operate) fn demand_rolled_back(
         &self,
         before: &History,
         verdict: Verdict,
@@ -104,7 +125,7 @@ impl Script<'_> {
     }
 
     /// An attempt that has to fail, and for this reason.
-    pub(super) fn demand_refused(
+    pub(in crate::operate) fn demand_refused(
         &self,
         attempt: anyhow::Result<()>,
         reason: &str,

@@ -24,7 +24,7 @@ schedule: { peak: 1e-7 }
 const SYNTHETIC: &str = "synthetic";
 
 /// Trains in the checkout's way, with its data where that is here, and leaves nothing in the checkout.
-pub(super) struct Workshop<'a> {
+pub(in crate::operate) struct Workshop<'a> {
     repo: &'a Repo,
     folder: PathBuf,
     /// Name of the data.
@@ -32,7 +32,7 @@ pub(super) struct Workshop<'a> {
 }
 
 impl<'a> Workshop<'a> {
-    pub(super) fn open(repo: &'a Repo, folder: &Path) -> anyhow::Result<Self> {
+    pub(in crate::operate) fn open(repo: &'a Repo, folder: &Path) -> anyhow::Result<Self> {
         fs::create_dir_all(folder)?;
         let task = read_task(&repo.task_file())?;
         // The demo needs no network, so what is not here is not fetched.
@@ -41,22 +41,22 @@ impl<'a> Workshop<'a> {
         Ok(Self { repo, folder: folder.to_owned(), data })
     }
 
-    pub(super) fn is_synthetic(&self) -> bool {
+    pub(in crate::operate) fn is_synthetic(&self) -> bool {
         self.data == SYNTHETIC
     }
 
-    pub(super) fn good(&self, seed: u64) -> anyhow::Result<Artifact> {
+    pub(in crate::operate) fn good(&self, seed: u64) -> anyhow::Result<Artifact> {
         self.train("quick", seed)
     }
 
-    pub(super) fn ignorant(&self) -> anyhow::Result<Artifact> {
+    pub(in crate::operate) fn ignorant(&self) -> anyhow::Result<Artifact> {
         let recipe = self.folder.join("nothing-learned.yaml");
         fs::write(&recipe, NOTHING_LEARNED)?;
         self.train(&recipe.display().to_string(), 0)
     }
 
     /// Opened while it was whole; now half of the model is missing, and no service starts with it.
-    pub(super) fn broken(&self, of: &Artifact) -> anyhow::Result<Artifact> {
+    pub(in crate::operate) fn broken(&self, of: &Artifact) -> anyhow::Result<Artifact> {
         let folder = self.folder.join("broken");
         fs::create_dir_all(&folder)?;
         for entry in fs::read_dir(of.path())? {
@@ -71,16 +71,12 @@ impl<'a> Workshop<'a> {
     }
 
     fn train(&self, recipe: &str, seed: u64) -> anyhow::Result<Artifact> {
+        let source = Source { task: TaskFile { file: None }, mirror: None };
         let training = training::Args {
-            recipe: recipe.to_owned(),
             data: Some(self.data.clone()),
-            source: Source { task: TaskFile { file: None }, mirror: None },
             seed,
-            threads: None,
-            out: None,
-            resume: false,
-            device: "cpu".to_owned(),
             within: Some(self.folder.clone()),
+            ..training::Args::of(recipe, source)
         };
         let folder = training.trainer(self.repo)?.read()?;
         Artifact::open(Path::new(folder.trim_end())).context("what was trained just now")

@@ -1,0 +1,68 @@
+//! Recovery, as `cargo xtask drill` plays it: real models, real processes, real Git, and data versioned in DVC's formats.
+//! docs/recovery.md has the figures.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use e2e::leftovers::nothing_is_left;
+use e2e::process::{Ended, command, run};
+use e2e::repo;
+
+fn drill(args: &[&str]) -> Ended {
+    let folder = tempfile::tempdir().unwrap();
+    let mut drill = command(repo::xtask(), &repo::root());
+    let ended = run(drill.arg("drill").args(args).env("TMPDIR", folder.path()));
+    nothing_is_left(folder.path());
+    ended
+}
+
+/// Each line of the table, in this order.
+#[track_caller]
+fn recovers(what: &str, steps: &[&str]) {
+    let transcript = drill(&[what]).success().stdout;
+    let (_, table) = transcript.split_once("|---|---|\n").unwrap();
+    let found: Vec<_> = table.lines().map(|line| line.split(" | ").next().unwrap()).collect();
+    assert_eq!(found.len(), steps.len(), "{transcript}");
+    for (line, step) in found.iter().zip(steps) {
+        assert!(line.contains(step), "`{line}` is not `{step}`:\n{transcript}");
+    }
+}
+
+#[test]
+fn a_process_that_is_killed_answers_again_as_before() {
+    recovers("pod", &["answers again", "as before, to every probe", "gone for good"]);
+}
+
+#[test]
+fn a_wrong_model_is_taken_back_and_no_request_is_lost() {
+    let steps = ["main is reverted", "back and verified", "as before", "gone for good: no request"];
+    recovers("deployment", &steps);
+}
+
+#[test]
+fn data_that_is_deleted_comes_back_and_gives_the_same_model() {
+    let steps = ["noticed", "pulled", "what Git says", "same model", "nothing that was pushed"];
+    recovers("data", &steps);
+}
+
+#[test]
+fn main_the_remote_and_the_images_are_enough_for_all_of_it() {
+    let steps = [
+        "cloned",
+        "another node runs what main pins",
+        "answers as before",
+        "pulled",
+        "what Git says",
+        "the model that main pins",
+        "nothing that was pushed",
+    ];
+    recovers("total", &steps);
+}
+
+#[test]
+fn what_cannot_be_recovered_is_told_and_no_success() {
+    for what in ["data", "total"] {
+        let ended = drill(&[what, "--without-remote"]);
+        assert_eq!(ended.code, Some(1), "{}", ended.stdout);
+        assert!(ended.stderr.contains("the data does not come back"), "{}", ended.stderr);
+        assert!(!ended.stdout.contains("gone for good"), "{}", ended.stdout);
+    }
+}
