@@ -69,7 +69,7 @@ fn a_pull_that_is_killed_goes_on_where_it_was() {
         std::thread::sleep(Duration::from_millis(1));
     }
     drop(pull.kill());
-    pull.wait().unwrap();
+    assert_eq!(pull.wait().unwrap().code(), None, "it was done before it was killed");
     let told = clone.ours(&["pull"]).success().stdout;
     assert!(!told.contains("2001 objects fetched"), "{told}");
     clone.ours(&["verify"]).success();
@@ -189,4 +189,18 @@ fn a_disk_that_is_full_is_told_and_what_was_written_whole_stays() {
     assert!(ended.stderr.contains("hint: free some space"), "{}", ended.stderr);
     assert_eq!(ended.stdout.lines().count(), 1, "{}", ended.stdout);
     assert!(!checkout.root.join("data.dvc").exists());
+}
+
+#[test]
+fn a_pull_overwrites_no_file_that_is_hidden_from_it() {
+    let (checkout, store) = checkout(2);
+    checkout.ours(&["push"]).success();
+    let clone = checkout.clone_of();
+    clone.remote(&format!("    url = {}\n", store.display()));
+    clone.write(".dvcignore", "/data/0\n");
+    clone.write("data/0", "somebody's own");
+    clone.refused(&["pull"], &["`data/0` was changed and is in no cache"]);
+    assert_eq!(clone.read("data/0"), "somebody's own");
+    clone.ours(&["pull", "--force"]).success();
+    assert_eq!(clone.read("data/0"), checkout.read("data/0"));
 }

@@ -46,3 +46,33 @@ fn what_no_pointer_names_is_removed_and_what_one_names_is_kept() {
     checkout.git(&["checkout", "--quiet", "one"]);
     checkout.refused(&["gc"], &["nobody knows what it names"]);
 }
+
+#[test]
+fn whatever_leaves_a_doubt_about_what_is_named_ends_it_before_the_first_removal() {
+    let checkout = Checkout::new();
+    checkout.write("data", "of a pointer that Git ignores");
+    checkout.ours(&["add", "data"]).success();
+    checkout.write(".gitignore", "*.dvc\n");
+    checkout.ours(&["gc"]).success();
+    let cache = ".dvc/cache";
+    assert_eq!(objects(&checkout, cache), 1, "an ignored pointer names its data, too");
+
+    checkout.write(".gitignore", "/data*\n");
+    checkout.write("unnamed", "of nobody");
+    checkout.ours(&["add", "unnamed"]).success();
+    fs_err::remove_file(checkout.root.join("unnamed.dvc")).unwrap();
+    checkout.refused(&["gc", "--remote", "store"], &["`--cloud` is not there"]);
+    checkout.write("stage/dvc.lock", "schema: '2.0'\n");
+    checkout.refused(&["gc"], &["dvc.lock", "outputs of a pipeline"]);
+    checkout.commit();
+    checkout.git(&["branch", "with-a-pipeline"]);
+    fs_err::remove_file(checkout.root.join("stage/dvc.lock")).unwrap();
+    checkout.commit();
+    checkout.refused(&["gc", "--all-branches"], &["dvc.lock", "in commit"]);
+    checkout.write("broken.dvc", "outs: [");
+    checkout.refused(&["gc"], &["broken.dvc"]);
+    fs_err::remove_file(checkout.root.join("broken.dvc")).unwrap();
+    assert_eq!(objects(&checkout, cache), 2);
+    checkout.ours(&["gc"]).success();
+    assert_eq!(objects(&checkout, cache), 1);
+}

@@ -22,14 +22,12 @@ pub(crate) enum Command {
     },
     /// Check sizes and digests: the task's files, and all that is versioned
     ///
-    /// Of versioned data every content is read, here and in the cache. `data verify PATH…` reads no more than that;
-    /// `--cloud` or `--remote NAME` behind it reads all of it on the remote, too.
+    /// Of versioned data every content is read, here and in the cache. `data verify PATH…` reads no more than that.
     Verify {
         #[command(flatten)]
         task: TaskFile,
-        /// Pointers, or the data they point to, and nothing else
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "PATH")]
-        versioned: Vec<OsString>,
+        #[command(flatten)]
+        versioned: Versioned,
     },
     /// Version files or folders: contents go into the cache, Git gets a pointer
     Add(Passed),
@@ -41,6 +39,40 @@ pub(crate) enum Command {
     Status(Passed),
     /// Remove contents that no pointer names
     Gc(Passed),
+}
+
+/// What is asked of the versioned data, as `mlops` takes it.
+#[derive(clap::Args)]
+pub(crate) struct Versioned {
+    /// Pointers, or the data they point to, and nothing else
+    #[arg(value_name = "PATH", conflicts_with = "file")]
+    paths: Vec<OsString>,
+    /// Read all of it on the remote, too; nothing is kept
+    #[arg(long, short)]
+    cloud: bool,
+    /// Which remote of .dvc/config [default: the one that [core] names]
+    #[arg(long, short, value_name = "NAME")]
+    remote: Option<OsString>,
+    /// Objects under way at once
+    #[arg(long, short, value_name = "N")]
+    jobs: Option<OsString>,
+}
+
+impl Versioned {
+    fn verify(self, repo: &Repo) -> anyhow::Result<()> {
+        let mut verify = keep::mlops(repo)?.args(["data", "verify"]);
+        if self.cloud {
+            verify = verify.arg("--cloud");
+        }
+        for (name, value) in [("--remote", self.remote), ("--jobs", self.jobs)] {
+            verify = verify.args(value.map(|value| [name.into(), value]).into_iter().flatten());
+        }
+        verify.arg("--").args(self.paths).replace()
+    }
+
+    fn asks_the_remote(&self) -> bool {
+        self.cloud || self.remote.is_some()
+    }
 }
 
 #[derive(clap::Args, Clone)]
@@ -84,15 +116,14 @@ impl Command {
                 }
                 Ok(())
             }
-            Self::Verify { task, versioned } if versioned.is_empty() => {
-                verify(repo, &read_task(&task.path(repo))?)?;
-                if !repo.path(".dvc").is_dir() {
-                    return Ok(());
+            Self::Verify { task, versioned } => {
+                if versioned.paths.is_empty() {
+                    verify(repo, &read_task(&task.path(repo))?)?;
+                    if !versioned.asks_the_remote() && !repo.path(".dvc").is_dir() {
+                        return Ok(());
+                    }
                 }
-                keep::mlops(repo)?.args(["data", "verify"]).replace()
-            }
-            Self::Verify { versioned, .. } => {
-                keep::mlops(repo)?.args(["data", "verify"]).args(versioned).replace()
+                versioned.verify(repo)
             }
             Self::Add(passed) => passed.run(repo, "data add"),
             Self::Push(passed) => passed.run(repo, "data push"),

@@ -33,12 +33,9 @@ impl Args {
         let workspace = Workspace::open()?;
         let outs = workspace.outs(&self.targets)?;
         for out in &outs {
-            let differences = differences(&workspace, out)?;
-            if differences.is_empty() {
-                told(format_args!("clean      {}", workspace.shown(&out.path)))?;
-            }
-            for difference in differences {
-                told(difference)?;
+            tell(&workspace, out, "clean")?;
+            if workspace.cache.size(out.object)?.is_none() {
+                told(line("not cached", &workspace.shown(&out.path)))?;
             }
         }
         if !self.cloud && self.transfer.remote.is_none() {
@@ -63,12 +60,23 @@ impl Args {
     }
 }
 
-/// Lines that tell how the data is not as its pointer says.
+fn line(kind: &str, path: &str) -> String {
+    format!("{kind:<10} {path}")
+}
+
+/// How the data is not as its pointer says, or that it is, in that word; how many differences there are.
+fn tell(workspace: &Workspace, out: &Out, well: &str) -> anyhow::Result<usize> {
+    let differences = differences(workspace, out)?;
+    if differences.is_empty() {
+        told(line(well, &workspace.shown(&out.path)))?;
+    }
+    differences.iter().try_for_each(told)?;
+    Ok(differences.len())
+}
+
 fn differences(workspace: &Workspace, out: &Out) -> anyhow::Result<Vec<String>> {
     let shown = workspace.shown(&out.path);
-    let line = |kind: &str, path: &str| format!("{kind:<10} {path}");
-    let is_cached = workspace.cache.size(out.object)?.is_some();
-    let mut lines = match look(&out.path)? {
+    Ok(match look(&out.path)? {
         Found::Nothing => vec![line("missing", &shown)],
         Found::File => {
             let (md5, _) = Md5::of_file(&out.path)?;
@@ -90,11 +98,7 @@ fn differences(workspace: &Workspace, out: &Out) -> anyhow::Result<Vec<String>> 
                 _ => vec![line("changed", &shown)],
             }
         }
-    };
-    if !is_cached {
-        lines.push(line("not cached", &shown));
-    }
-    Ok(lines)
+    })
 }
 
 fn between<'a>(before: &'a Tree, now: &'a Tree) -> Vec<(&'static str, &'a str)> {
@@ -140,12 +144,7 @@ impl VerifyArgs {
         let outs = workspace.outs(&self.targets)?;
         let mut wrong = 0;
         for out in &outs {
-            let differences = differences(&workspace, out)?;
-            if differences.is_empty() {
-                told(format_args!("ok         {}", workspace.shown(&out.path)))?;
-            }
-            wrong += differences.len();
-            differences.iter().try_for_each(told)?;
+            wrong += tell(&workspace, out, "ok")?;
         }
         let objects = objects(&workspace, &outs)?;
         for object in &objects {
@@ -157,7 +156,7 @@ impl VerifyArgs {
                 State::Corrupt => "corrupt",
             };
             wrong += 1;
-            told(format_args!("{kind:<10} {}", workspace.shown(&path)))?;
+            told(line(kind, &workspace.shown(&path)))?;
         }
         if self.cloud || self.transfer.remote.is_some() {
             let remote = workspace.remote(self.transfer.remote.as_deref(), false)?;
