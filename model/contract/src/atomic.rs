@@ -40,7 +40,10 @@ pub struct AtomicFile {
 
 impl AtomicFile {
     pub fn create(path: &Path) -> io::Result<Self> {
-        let partial = Partial::beside(path)?;
+        Self::open(Partial::beside(path)?)
+    }
+
+    fn open(partial: Partial) -> io::Result<Self> {
         let file = OpenOptions::new().write(true).create_new(true).open(&partial.path)?;
         Ok(Self { file, partial })
     }
@@ -58,6 +61,26 @@ impl Write for AtomicFile {
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
+    }
+}
+
+/// A folder that killed writers left nothing in. Many files are written into it without a look at all of it for each.
+#[derive(Debug)]
+pub struct Swept(PathBuf);
+
+impl Swept {
+    /// Made if it is not there.
+    pub fn sweep(folder: &Path) -> io::Result<Self> {
+        fs::create_dir_all(folder)?;
+        remove_orphans(folder, |name| {
+            name.strip_prefix('.')?.split_once(PARTIAL).map(|(_, owner)| owner)
+        })?;
+        Ok(Self(folder.to_owned()))
+    }
+
+    /// As [`AtomicFile::create`]; `name` is that of the file alone.
+    pub fn create(&self, name: &OsStr) -> io::Result<AtomicFile> {
+        AtomicFile::open(Partial::in_folder(&self.0, name)?)
     }
 }
 
@@ -126,13 +149,17 @@ impl Partial {
         };
         let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
         fs::create_dir_all(parent)?;
-        let prefix = format!(".{}.partial-", name.to_string_lossy());
-        remove_orphans(parent, &prefix)?;
+        let prefix = prefix(name);
+        remove_orphans(parent, |name| name.strip_prefix(&prefix))?;
+        Self::in_folder(parent, name)
+    }
+
+    fn in_folder(folder: &Path, name: &OsStr) -> io::Result<Self> {
         let turn = TURN.fetch_add(1, Ordering::Relaxed);
-        let path = parent.join(format!("{prefix}{}.{turn}", std::process::id()));
+        let path = folder.join(format!("{}{}.{turn}", prefix(name), std::process::id()));
         // In a container our process id may be that of the killed writer before us.
         remove(&path)?;
-        Ok(Self { path, target: target.to_owned(), published: false })
+        Ok(Self { path, target: folder.join(name), published: false })
     }
 
     fn publish(mut self) -> io::Result<()> {
@@ -184,12 +211,20 @@ fn replace_folder(new: &Path, target: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes what processes that no longer run left behind. A living writer of the same name keeps its own.
-fn remove_orphans(parent: &Path, prefix: &str) -> io::Result<()> {
+/// Between a file's name and the id of the process that writes it.
+const PARTIAL: &str = ".partial-";
+
+fn prefix(name: &OsStr) -> String {
+    format!(".{}{PARTIAL}", name.to_string_lossy())
+}
+
+/// Removes what processes that no longer run left behind. A living writer of the same name keeps its own. `owner` is
+/// what follows in a name that is looked at.
+fn remove_orphans(parent: &Path, owner: impl Fn(&str) -> Option<&str>) -> io::Result<()> {
     for entry in fs::read_dir(parent)? {
         let entry = entry?;
         let name = entry.file_name();
-        let owner = name.to_str().and_then(|name| name.strip_prefix(prefix));
+        let owner = name.to_str().and_then(&owner);
         let pid = owner.and_then(|owner| owner.split('.').next()?.parse::<u32>().ok());
         if pid.is_some_and(|pid| !is_running(pid)) {
             remove(&entry.path())?;
@@ -230,7 +265,7 @@ fn sync_tree(path: &Path) -> io::Result<()> {
 
 /// Whether `name` is that of content not yet (or never) published.
 pub fn is_partial(name: &OsStr) -> bool {
-    name.to_str().is_some_and(|name| name.starts_with('.') && name.contains(".partial-"))
+    name.to_str().is_some_and(|name| name.starts_with('.') && name.contains(PARTIAL))
 }
 
 #[cfg(test)]
@@ -330,6 +365,11 @@ mod tests {
         fs::write(folder.path().join(".a.partial-1"), b"being written").unwrap();
         write_file(&folder.path().join("a"), b"whole").unwrap();
         assert_eq!(names(folder.path()), [".a.partial-1", "a"]);
+        fs::write(folder.path().join(".b.partial-4194999"), b"half").unwrap();
+        let swept = Swept::sweep(folder.path()).unwrap();
+        assert_eq!(names(folder.path()), [".a.partial-1", "a"]);
+        swept.create(OsStr::new("c")).unwrap().commit().unwrap();
+        assert_eq!(names(folder.path()), [".a.partial-1", "a", "c"]);
         assert!(is_partial(OsStr::new(".a.partial-1")) && !is_partial(OsStr::new("a")));
     }
 }

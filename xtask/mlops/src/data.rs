@@ -18,6 +18,7 @@ mod push;
 mod remote;
 mod scalar;
 mod status;
+mod together;
 mod tree;
 mod workspace;
 

@@ -9,6 +9,7 @@ use contract::atomic;
 
 use super::object::{Md5, Object};
 use super::pointer::{self, Content, Pointer};
+use super::together::together;
 use super::tree::Tree;
 use super::workspace::{self, Found, Workspace, beside, look};
 use super::{counted, git, hinted, told};
@@ -100,16 +101,17 @@ fn take(workspace: &Workspace, path: &Path) -> anyhow::Result<Content> {
 }
 
 fn folder(workspace: &Workspace, files: &BTreeMap<String, PathBuf>) -> anyhow::Result<Content> {
-    let (mut tree, mut all) = (Tree::default(), 0);
-    for (below, file) in files {
+    let paths: Vec<&PathBuf> = files.values().collect();
+    let taken = together(&paths, |file| {
         let (md5, size) = Md5::of_file(file)?;
         workspace.cache.take(file, Object::file(md5))?;
-        tree.0.insert(below.clone(), md5);
-        all += size;
-    }
+        Ok((md5, size))
+    })?;
+    let tree = Tree(files.keys().cloned().zip(taken.iter().map(|(md5, _)| *md5)).collect());
     // After all that it names.
     let object = workspace.cache.take_tree(&tree)?;
-    Ok(Content { object, size: all, files: Some(tree.0.len()) })
+    let size = taken.iter().map(|(_, size)| size).sum();
+    Ok(Content { object, size, files: Some(tree.0.len()) })
 }
 
 /// Git keeps the pointer alone.

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-use contract::atomic::AtomicFile;
+use anyhow::{Context, bail};
+use contract::atomic::{AtomicFile, Swept};
 
 use super::cache::{Cache, State};
 use super::hinted;
 use super::object::{self, Md5, Object};
 use super::pointer::Out;
+use super::together::together;
 use super::tree::Tree;
 use super::workspace::{Found, Workspace, look};
 
@@ -62,10 +63,21 @@ pub(super) fn checkout(workspace: &Workspace, out: &Out, force: bool) -> anyhow:
     } else if out.path.is_dir() {
         fs_err::remove_dir(&out.path)?;
     }
-    for (path, md5) in wanted.iter().filter(|(path, _)| !whole.contains(*path)) {
-        place(cache, Object::file(*md5), path)?;
-        done.written += 1;
+    let missing: Vec<_> = wanted.iter().filter(|(path, _)| !whole.contains(*path)).collect();
+    let mut folders = BTreeMap::new();
+    for parent in missing.iter().filter_map(|(path, _)| path.parent()) {
+        if !folders.contains_key(parent) {
+            folders.insert(parent, Swept::sweep(parent)?);
+        }
     }
+    let placed = together(&missing, |(path, md5)| {
+        let folder = path.parent().and_then(|parent| folders.get(parent));
+        let (Some(folder), Some(name)) = (folder, path.file_name()) else {
+            bail!("`{}` names no file", path.display());
+        };
+        place(cache, Object::file(**md5), path, folder.create(name)?)
+    })?;
+    done.written = placed.len();
     Ok(done)
 }
 
@@ -78,8 +90,7 @@ pub(super) fn tree(cache: &Cache, object: Object) -> anyhow::Result<Tree> {
     })
 }
 
-fn place(cache: &Cache, object: Object, path: &Path) -> anyhow::Result<()> {
-    let mut file = AtomicFile::create(path)?;
+fn place(cache: &Cache, object: Object, path: &Path, mut file: AtomicFile) -> anyhow::Result<()> {
     let copied = object::copy(&cache.path(object), &mut file);
     let (md5, _) =
         copied.with_context(|| format!("writing `{}`", path.display())).map_err(|error| {
