@@ -81,6 +81,13 @@ impl Access {
         Self { keys, tokens, limiter, cors, secret: RandomState::new() }
     }
 
+    /// What the log could not be told when the settings were read.
+    pub fn warn(&self) {
+        if let Some(keys) = &self.keys {
+            keys.get().warn_if_empty();
+        }
+    }
+
     /// Whether keys, tokens, the rate limit and CORS are on.
     pub fn switches(&self) -> [bool; 4] {
         let Self { keys, tokens, limiter, cors, .. } = self;

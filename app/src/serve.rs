@@ -64,6 +64,7 @@ async fn serve(config: &Config, log: &Log) -> anyhow::Result<()> {
     let ports = Ports::bind(config).await?;
     let [on, off] = config.switches.told();
     tracing::info!(on, off, "access");
+    config.switches.access.warn();
     if let Some(options) = &config.spans {
         tracing::info!(collector = options.collector.url(), "traces are on");
     } else {

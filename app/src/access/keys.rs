@@ -46,10 +46,16 @@ impl Keys {
             }
             keys.push(key);
         }
-        if keys.is_empty() {
+        let keys = Self(keys);
+        keys.warn_if_empty();
+        Ok(keys)
+    }
+
+    /// Of the file that a service starts with, the log hears nothing before it is there.
+    pub fn warn_if_empty(&self) {
+        if self.0.is_empty() {
             tracing::warn!("there is no API key in the file: every key is refused");
         }
-        Ok(Self(keys))
     }
 
     /// Compares with all of them, so that the time it takes tells nothing.

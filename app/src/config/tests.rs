@@ -212,6 +212,19 @@ fn traces_are_off_until_a_collector_is_named_and_nothing_named_is_not_set() {
 }
 
 #[test]
+fn the_name_of_its_own_outdoes_that_among_the_attributes() {
+    let service = |more: &[&str]| {
+        let on = ["--model-dir", ".", "--otel-exporter-otlp-endpoint", "http://collector:4318"];
+        config(&[&on[..], more].concat()).unwrap().spans.unwrap().service
+    };
+    let attributes = ["--otel-resource-attributes", "service.name=leaves,a=b"];
+    assert_eq!(service(&[]), "mnist-api");
+    assert_eq!(service(&attributes), "leaves");
+    assert_eq!(service(&[&attributes[..], &["--otel-service-name", "trees"]].concat()), "trees");
+    assert_eq!(service(&[&attributes[..], &["--otel-service-name="]].concat()), "leaves");
+}
+
+#[test]
 fn a_collector_that_cannot_be_told_is_a_mistake_and_no_secret_is_told() {
     let check = |flag: &str, value: &str, part: &str| {
         let on = ["--model-dir", ".", "--otel-exporter-otlp-endpoint", "http://collector:4318"];

@@ -23,9 +23,9 @@ pub struct Options {
     /// Headers for it, such as `authorization=Bearer%20TOKEN`, separated by commas
     #[arg(long, env, hide_env_values = true, value_name = "HEADERS")]
     otel_exporter_otlp_headers: Option<String>,
-    /// Name of this service in its spans
-    #[arg(long, env, default_value = NAME, value_name = "NAME")]
-    otel_service_name: String,
+    /// Name of this service in its spans [default: `service.name` of the attributes, then mnist-api]
+    #[arg(long, env, value_name = "NAME")]
+    otel_service_name: Option<String>,
     /// What else to say of it, such as `deployment.environment.name=staging`, separated by commas
     #[arg(long, env, value_name = "ATTRIBUTES")]
     otel_resource_attributes: Option<String>,
@@ -39,6 +39,8 @@ pub struct Options {
 }
 
 const NAME: &str = "mnist-api";
+/// As an attribute; the variable of its own outdoes it, as OpenTelemetry has it.
+const SERVICE_NAME: &str = "service.name";
 const PROTOCOL: &str = "http/protobuf";
 const SAMPLER: &str = "parentbased_always_on";
 const SHARE: &str = "1";
@@ -62,11 +64,15 @@ pub(super) fn read(options: &Options, found: &mut Mistakes) -> Option<spans::Opt
         .check("otel-traces-sampler", sampler, |name| Sampler::new(name, share.unwrap_or(1.0)));
     protocol?;
     share?;
+    let attributes = attributes?;
+    let named = attributes.iter().find(|(name, _)| name == SERVICE_NAME);
+    let named = named.map_or(NAME, |(_, value)| or(value, NAME));
+    let service = or(options.otel_service_name.as_deref().unwrap_or_default(), named).to_owned();
     Some(spans::Options {
         collector: Collector::new(url?, headers?),
         sampler: sampler?,
-        service: or(&options.otel_service_name, NAME).to_owned(),
-        attributes: attributes?,
+        service,
+        attributes,
     })
 }
 

@@ -40,6 +40,18 @@ enum Kind {
     Cloud,
 }
 
+async fn parts(from: &mut fs_err::File, to: &mut WriteMultipart) -> anyhow::Result<()> {
+    let mut buffer = vec![0; PART];
+    loop {
+        let read = from.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(());
+        }
+        to.wait_for_capacity(PARTS_AT_ONCE).await?;
+        to.write(&buffer[..read]);
+    }
+}
+
 impl Remote {
     /// `folder` is `.dvc`, which relative places are relative to. Only one to write to makes a folder.
     pub(super) fn open(
@@ -113,15 +125,13 @@ impl Remote {
         let mut from = fs_err::File::open(file)?;
         let upload = self.store.put_multipart(&self.path(object)).await.map_err(failed)?;
         let mut to = WriteMultipart::new_with_chunk_size(upload, PART);
-        let mut buffer = vec![0; PART];
-        loop {
-            let read = from.read(&mut buffer)?;
-            if read == 0 {
-                to.finish().await.map_err(failed)?;
-                return Ok(());
+        match parts(&mut from, &mut to).await {
+            Ok(()) => Ok(to.finish().await.map(drop).map_err(failed)?),
+            Err(error) => {
+                // Parts that nobody completes are kept, and paid for. What went wrong is what is told.
+                drop(to.abort().await);
+                Err(error.downcast::<Error>().map_or_else(|other| other, failed))
             }
-            to.wait_for_capacity(PARTS_AT_ONCE).await.map_err(failed)?;
-            to.write(&buffer[..read]);
         }
     }
 
