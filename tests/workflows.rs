@@ -51,6 +51,25 @@ fn a_good_release_goes_to_production_and_a_wrong_model_comes_back() {
 }
 
 #[test]
+fn mlflow_is_told_after_each_report_and_one_that_is_away_fails_nothing() {
+    let scratch = Scratch::new();
+    // Port 9 of this machine is `discard`, where nothing listens.
+    let runner = Runner::new(&scratch).with_mlflow("http://127.0.0.1:9");
+    let good = scratch.release("staging", &pin("1.0.0"));
+    let deployed = runner.run("deployed", &[("report", &event("staging", &good, PASSED))]);
+    deployed.succeeds();
+    deployed.has(&["xtask deployed --event -", "xtask registry"]);
+    let bad = scratch.release("staging", &pin("1.1.0"));
+    let rollback = runner.run("rollback", &[("report", &event("staging", &bad, WRONG_MODEL))]);
+    rollback.succeeds();
+    rollback.has(&["xtask rollback --auto --event -", "xtask registry"]);
+    let silent =
+        Runner::new(&scratch).run("deployed", &[("report", &event("staging", &good, PASSED))]);
+    silent.succeeds();
+    assert!(!silent.called("xtask registry"), "{silent:?}");
+}
+
+#[test]
 fn what_a_human_must_decide_becomes_one_issue_and_a_red_run() {
     let scratch = Scratch::new();
     let runner = Runner::new(&scratch);

@@ -70,6 +70,8 @@ pub(crate) struct Runner<'a> {
     checkout: PathBuf,
     env: Vec<(String, String)>,
     client: &'static str,
+    /// Empty where there is none.
+    mlflow: &'static str,
 }
 
 /// How a run of a workflow ended.
@@ -116,7 +118,7 @@ impl<'a> Runner<'a> {
         }
         let checkout = scratch.path("clone");
         repo::copy(&repo::root().join(".github"), &checkout.join(".github"));
-        Self { scratch, checkout, env: Vec::new(), client: "a-client" }
+        Self { scratch, checkout, env: Vec::new(), client: "a-client", mlflow: "" }
     }
 
     /// In the checkout that the tests run in, where there is something to build; `flags` keep from there what
@@ -135,6 +137,11 @@ impl<'a> Runner<'a> {
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// As where an MLflow has that address.
+    pub(crate) fn with_mlflow(self, mlflow: &'static str) -> Self {
+        Self { mlflow, ..self }
     }
 
     /// As in a fork that is not set up.
@@ -187,7 +194,7 @@ impl<'a> Runner<'a> {
                     "os": "Linux",
                     "temp": self.scratch.path("temp").display().to_string(),
                 },
-                "vars": { "GITOPS_CLIENT_ID": self.client },
+                "vars": { "GITOPS_CLIENT_ID": self.client, "MLFLOW_TRACKING_URI": self.mlflow },
                 "secrets": secrets(&definition["environment"]),
                 "matrix": first_of_each(&definition["strategy"]["matrix"]),
                 "env": file["env"],
@@ -253,12 +260,13 @@ fn token(permissions: &Value) -> &'static str {
     if permissions["packages"].is_string() { "a-token" } else { "a-token-for-no-packages" }
 }
 
-/// The key is in an Environment, and nobody outside of it sees one.
+/// The key is in an Environment, and nobody outside of it sees one. A secret that is nowhere is empty.
 fn secrets(environment: &Value) -> Value {
-    match environment.as_str() {
-        Some("gitops") => json!({ "GITOPS_PRIVATE_KEY": "a-key" }),
-        _ => json!({}),
+    let mut secrets = json!({ "MLFLOW_TRACKING_TOKEN": "" });
+    if environment == "gitops" {
+        secrets["GITOPS_PRIVATE_KEY"] = json!("a-key");
     }
+    secrets
 }
 
 fn first_of_each(matrix: &Value) -> Value {
@@ -319,7 +327,11 @@ impl Job<'_> {
         context["secrets"] = json!({});
         let expressions = Expressions(context);
         let ended = std::mem::take(&mut self.ended);
-        let mut inner = Job { runner: self.runner, env: self.env.clone(), expressions, ended };
+        let mut env = self.env.clone();
+        for (name, value) in step["env"].as_object().into_iter().flatten() {
+            env[name] = json!(self.expressions.expand(value.as_str().unwrap()));
+        }
+        let mut inner = Job { runner: self.runner, env, expressions, ended };
         let result = inner.take(&action["runs"]["steps"]);
         let values = action["outputs"].as_object().into_iter().flatten();
         let values = values.map(|(name, output)| (name.clone(), output["value"].clone())).collect();
