@@ -16,6 +16,7 @@ use contract::task::Task;
 use tch::TchError;
 
 use crate::classifier::{InferenceError, Module};
+use crate::compress::int8;
 use crate::dataset::{Dataset, Split};
 use crate::tensors::{self, Tensors, TensorsError};
 use crate::test_set::TestSet;
@@ -72,7 +73,7 @@ pub fn write(
     destination: &Destination,
 ) -> Result<PathBuf, WriteError> {
     let data = dataset.record(&test);
-    let variables: Tensors = trained.vars.variables().into_iter().collect();
+    let variables = variables(trained);
     let weights = tensors::to_bytes(&variables, None)?;
     let model_digest = Digest::of(&weights);
     let model_version = ModelVersion::of(&model_digest);
@@ -83,7 +84,9 @@ pub fn write(
     let mut folder = Folder { dir: AtomicDir::create(&path)?, files: BTreeMap::new() };
     folder.add(WEIGHTS, &weights)?;
     let model = folder.dir.path().join(MODEL);
-    let traced = trace::trace(&trained.net.folded(), task)?;
+    let net = trained.net.folded();
+    let net = if is_int8(trained) { net.in_int8() } else { net };
+    let traced = trace::trace(&net, task)?;
     reserve(&model, 2 * weights.len() + CODE)?;
     traced.save(&model)?;
     folder.record(MODEL)?;
@@ -106,6 +109,7 @@ pub fn write(
         task: task.trained_on(&data.name),
         data,
         training: training_record(trained)?,
+        compression: trained.plan.compression.clone(),
         source,
         libtorch: LIBTORCH.to_owned(),
         metrics: evaluation::metrics(
@@ -128,6 +132,16 @@ pub fn write(
     fs_err::write(folder.dir.path().join(MANIFEST), json)?;
     folder.dir.commit()?;
     Ok(path)
+}
+
+fn is_int8(trained: &Trained) -> bool {
+    trained.plan.compression.as_ref().is_some_and(|compression| compression.int8)
+}
+
+/// What the file of the weights holds.
+fn variables(trained: &Trained) -> Tensors {
+    let variables = trained.vars.variables().into_iter().collect();
+    if is_int8(trained) { int8::packed(&variables) } else { variables }
 }
 
 /// More than the code of a traced net takes.
