@@ -13,9 +13,9 @@ use contract::evaluation::{Evaluation, InvalidEvaluation};
 use contract::manifest::{Latency, Manifest, ModelVersion, SCHEMA, SourceRecord, TrainingRecord};
 use contract::prediction::Prediction;
 use contract::task::Task;
-use tch::TchError;
+use tch::{CModule, TchError};
 
-use crate::classifier::{InferenceError, Module};
+use crate::classifier::{InferenceError, Module, Weights};
 use crate::compress::int8;
 use crate::dataset::{Dataset, Split};
 use crate::tensors::{self, Tensors, TensorsError};
@@ -73,7 +73,8 @@ pub fn write(
     destination: &Destination,
 ) -> Result<PathBuf, WriteError> {
     let data = dataset.record(&test);
-    let variables = variables(trained);
+    let form = Weights::of(trained.plan.compression.as_ref());
+    let variables = variables(trained, form);
     let weights = tensors::to_bytes(&variables, None)?;
     let model_digest = Digest::of(&weights);
     let model_version = ModelVersion::of(&model_digest);
@@ -84,14 +85,12 @@ pub fn write(
     let mut folder = Folder { dir: AtomicDir::create(&path)?, files: BTreeMap::new() };
     folder.add(WEIGHTS, &weights)?;
     let model = folder.dir.path().join(MODEL);
-    let net = trained.net.folded();
-    let net = if is_int8(trained) { net.in_int8() } else { net };
-    let traced = trace::trace(&net, task)?;
+    let traced = traced(trained, form, task)?;
     reserve(&model, 2 * weights.len() + CODE)?;
     traced.save(&model)?;
     folder.record(MODEL)?;
 
-    let module = Module::load(&model, task.input, task.classes.len())?;
+    let module = Module::load(&model, task.input, task.classes.len(), form)?;
     let test = test.open(trained);
     let measured = Measured::of(&module, task, dataset, &test)?;
     folder.add(EVALUATION, &serde_json::to_vec(&measured.evaluation)?)?;
@@ -134,14 +133,21 @@ pub fn write(
     Ok(path)
 }
 
-fn is_int8(trained: &Trained) -> bool {
-    trained.plan.compression.as_ref().is_some_and(|compression| compression.int8)
+/// What the file of the weights holds.
+fn variables(trained: &Trained, weights: Weights) -> Tensors {
+    let variables = trained.vars.variables().into_iter().collect();
+    match weights {
+        Weights::Floats => variables,
+        Weights::Int8 => int8::packed(&variables),
+    }
 }
 
-/// What the file of the weights holds.
-fn variables(trained: &Trained) -> Tensors {
-    let variables = trained.vars.variables().into_iter().collect();
-    if is_int8(trained) { int8::packed(&variables) } else { variables }
+fn traced(trained: &Trained, weights: Weights, task: &Task) -> Result<CModule, TchError> {
+    let net = trained.net.folded();
+    match weights {
+        Weights::Floats => trace::trace(&net, task),
+        Weights::Int8 => trace::trace(&net.in_int8(), task),
+    }
 }
 
 /// More than the code of a traced net takes.

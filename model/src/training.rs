@@ -16,6 +16,7 @@ use tch::nn::VarStore;
 use tch::{Device, Tensor, no_grad};
 
 use crate::checkpoint::Checkpoint;
+use crate::classifier::Weights;
 use crate::compress::int8::{self, Int8};
 use crate::dataset::Dataset;
 use crate::net::{Net, NothingLeft};
@@ -346,7 +347,7 @@ impl Trainer {
     pub fn finish(self) -> Trained {
         let parameters = self.parameters.iter().map(|parameter| parameter.value.numel()).sum();
         let (mut vars, net) = self.average.unwrap_or((self.vars, self.net));
-        if self.plan.compression.as_ref().is_some_and(|compression| compression.int8) {
+        if Weights::of(self.plan.compression.as_ref()) == Weights::Int8 {
             for mut weight in net.trainable().into_iter().filter(int8::is_weight) {
                 let packed = Int8::of(&weight);
                 no_grad(|| weight.copy_(&packed.floats()));

@@ -2,7 +2,7 @@
 //! convolutional networks for efficient inference", 2018, section 3.1.
 //!
 //! Of the weights alone: tch 0.26 reaches no convolution of libtorch's that computes with 8-bit integers. A traced
-//! module holds them and makes floats of them, so they make files small and nothing fast.
+//! module holds them and makes floats of them, so they make files small and nothing faster.
 
 use tch::{Kind, Tensor, no_grad};
 
