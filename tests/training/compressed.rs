@@ -17,7 +17,7 @@ fn compress(artifact: &Path, home: &Path, args: &[&str]) -> Ended {
     let mirror = data::folder(&data::task());
     let mut xtask = xtask(home);
     xtask.arg("compress").arg(artifact).args(args);
-    run(xtask.env("MNIST_MIRROR", mirror))
+    run(xtask.arg("--mirror").arg(mirror))
 }
 
 /// What an artifact says of itself when `model evaluate` asks it once more.

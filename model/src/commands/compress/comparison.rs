@@ -9,7 +9,7 @@ use contract::mcnemar::Comparison;
 use model::bench::{self, BATCHES};
 use model::classifier::{self, Classifier};
 
-/// What other programs on the machine disturb least is the best of some turns.
+/// In one turn alone another program may have had the core.
 const TURNS: usize = 5;
 const TURN: Duration = Duration::from_millis(100);
 
@@ -18,7 +18,7 @@ struct Measured {
     /// Of `model.pt` and of the weights, in bytes.
     sizes: [u64; 2],
     classifier: Classifier,
-    /// Microseconds per image, by batch.
+    /// Least microseconds per image, by batch.
     times: [f64; BATCHES.len()],
 }
 
@@ -37,7 +37,7 @@ impl Measured {
         let shape = self.manifest.task.input;
         let timings = bench::forward(shape, &BATCHES, TURN, |i| self.classifier.classify(i))?;
         for (time, timing) in self.times.iter_mut().zip(timings) {
-            *time = time.min(timing.median);
+            *time = time.min(timing.least);
         }
         Ok(())
     }
@@ -78,7 +78,7 @@ pub(super) fn table(parent: &Path, compressed: &Path) -> anyhow::Result<String> 
         parent.turn()?;
         compressed.turn()?;
     }
-    let batches = BATCHES.map(|batch| format!("µs per image, batch {batch}")).join(" | ");
+    let batches = BATCHES.map(|batch| format!("least µs per image, batch {batch}")).join(" | ");
     Ok([
         format!(
             "| model | parameters | model.pt, bytes | weights, bytes | {batches} | test accuracy | same answer | gained, lost | p, by McNemar's test |"
