@@ -1,8 +1,11 @@
 //! `cargo xtask train` on the real files: what it reaches, what it prints, and what survives a kill.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "training/compressed.rs"]
+mod compressed;
+
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use contract::artifact::Artifact;
@@ -61,18 +64,11 @@ fn holds(folder: &Path, wanted: &dyn Fn(&str) -> bool) -> bool {
         .any(|entry| wanted(&entry.file_name().to_string_lossy()) || holds(&entry.path(), wanted))
 }
 
-#[test]
-fn a_killed_training_leaves_no_artifact_and_resumes_to_the_very_same_model() {
-    let folder = tempfile::tempdir().unwrap();
-    let trainer = || {
-        let mut trainer = command(repo::release_binary("model"), folder.path());
-        trainer.args(["train", "--recipe", RECIPE, "--seed", "3", "--threads", "2", "--task"]);
-        trainer.arg(data::toy()).arg("--synthetic");
-        trainer
-    };
+/// Whatever a program was at when it was killed: nothing is there that looks whole and is not, and going on ends where
+/// it would have ended.
+fn kill_and_resume(folder: &Path, trainer: impl Fn() -> Command) {
     let interrupted = ["--artifacts", "interrupted", "--runs", "interrupted-runs", "--resume"];
-    let (artifacts, runs) =
-        (folder.path().join("interrupted"), folder.path().join("interrupted-runs"));
+    let (artifacts, runs) = (folder.join("interrupted"), folder.join("interrupted-runs"));
 
     // While the pictures are drawn, once there is something to resume from, and in the middle of writing.
     let started = Instant::now();
@@ -103,10 +99,21 @@ fn a_killed_training_leaves_no_artifact_and_resumes_to_the_very_same_model() {
         run(trainer().args(["--artifacts", "straight", "--runs", "straight-runs"])).success();
 
     let digest = |printed: &str| {
-        let artifact = Artifact::open(&folder.path().join(printed.trim_end())).unwrap();
+        let artifact = Artifact::open(&folder.join(printed.trim_end())).unwrap();
         artifact.manifest().model_digest
     };
     assert_eq!(digest(&resumed.stdout), digest(&straight.stdout));
+}
+
+#[test]
+fn a_killed_training_leaves_no_artifact_and_resumes_to_the_very_same_model() {
+    let folder = tempfile::tempdir().unwrap();
+    kill_and_resume(folder.path(), || {
+        let mut trainer = command(repo::release_binary("model"), folder.path());
+        trainer.args(["train", "--recipe", RECIPE, "--seed", "3", "--threads", "2", "--task"]);
+        trainer.arg(data::toy()).arg("--synthetic");
+        trainer
+    });
 }
 
 #[test]

@@ -13,9 +13,10 @@ use contract::evaluation::{Evaluation, InvalidEvaluation};
 use contract::manifest::{Latency, Manifest, ModelVersion, SCHEMA, SourceRecord, TrainingRecord};
 use contract::prediction::Prediction;
 use contract::task::Task;
-use tch::TchError;
+use tch::{CModule, TchError};
 
-use crate::classifier::{InferenceError, Module};
+use crate::classifier::{InferenceError, Module, Weights};
+use crate::compress::int8;
 use crate::dataset::{Dataset, Split};
 use crate::tensors::{self, Tensors, TensorsError};
 use crate::test_set::TestSet;
@@ -72,7 +73,8 @@ pub fn write(
     destination: &Destination,
 ) -> Result<PathBuf, WriteError> {
     let data = dataset.record(&test);
-    let variables: Tensors = trained.vars.variables().into_iter().collect();
+    let form = Weights::of(trained.plan.compression.as_ref());
+    let variables = variables(trained, form);
     let weights = tensors::to_bytes(&variables, None)?;
     let model_digest = Digest::of(&weights);
     let model_version = ModelVersion::of(&model_digest);
@@ -83,12 +85,12 @@ pub fn write(
     let mut folder = Folder { dir: AtomicDir::create(&path)?, files: BTreeMap::new() };
     folder.add(WEIGHTS, &weights)?;
     let model = folder.dir.path().join(MODEL);
-    let traced = trace::trace(&trained.net.folded(), task)?;
+    let traced = traced(trained, form, task)?;
     reserve(&model, 2 * weights.len() + CODE)?;
     traced.save(&model)?;
     folder.record(MODEL)?;
 
-    let module = Module::load(&model, task.input, task.classes.len())?;
+    let module = Module::load(&model, task.input, task.classes.len(), form)?;
     let test = test.open(trained);
     let measured = Measured::of(&module, task, dataset, &test)?;
     folder.add(EVALUATION, &serde_json::to_vec(&measured.evaluation)?)?;
@@ -106,6 +108,7 @@ pub fn write(
         task: task.trained_on(&data.name),
         data,
         training: training_record(trained)?,
+        compression: trained.plan.compression.clone(),
         source,
         libtorch: LIBTORCH.to_owned(),
         metrics: evaluation::metrics(
@@ -128,6 +131,23 @@ pub fn write(
     fs_err::write(folder.dir.path().join(MANIFEST), json)?;
     folder.dir.commit()?;
     Ok(path)
+}
+
+/// What the file of the weights holds.
+fn variables(trained: &Trained, weights: Weights) -> Tensors {
+    let variables = trained.vars.variables().into_iter().collect();
+    match weights {
+        Weights::Floats => variables,
+        Weights::Int8 => int8::packed(&variables),
+    }
+}
+
+fn traced(trained: &Trained, weights: Weights, task: &Task) -> Result<CModule, TchError> {
+    let net = trained.net.folded();
+    match weights {
+        Weights::Floats => trace::trace(&net, task),
+        Weights::Int8 => trace::trace(&net.in_int8(), task),
+    }
 }
 
 /// More than the code of a traced net takes.

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use contract::artifact::{EVALUATION, METRICS, MODEL, WEIGHTS};
-use contract::manifest::Manifest;
+use contract::manifest::{CompressionRecord, Manifest};
 
 pub fn card(manifest: &Manifest) -> String {
     let Manifest { task, data, training, metrics, .. } = manifest;
@@ -34,6 +34,9 @@ pub fn card(manifest: &Manifest) -> String {
     line(format!("| loss (mean negative log-likelihood) | {:.4} |", metrics.loss));
     line(format!("| expected calibration error | {} |", percent(metrics.calibration_error)));
     line(format!("| parameters | {} |", training.parameters));
+    if let Some(compression) = &manifest.compression {
+        line(format!("| compressed from | {} |", compressed_from(compression)));
+    }
     for latency in &manifest.latency {
         line(format!(
             "| forward, one thread, batch {} | {:.0} µs per image |",
@@ -101,6 +104,15 @@ pub fn card(manifest: &Manifest) -> String {
         data.name
     ));
     card
+}
+
+fn compressed_from(compression: &CompressionRecord) -> String {
+    let CompressionRecord { parent, pruned, int8 } = compression;
+    let pruned = (*pruned > 0.0)
+        .then(|| format!(", {:.0} % of each block's channels removed", 100.0 * pruned));
+    let int8 =
+        if *int8 { ", weights as 8-bit integers with a scale per output channel" } else { "" };
+    format!("`{parent}`{}{int8}", pruned.unwrap_or_default())
 }
 
 fn percent(share: f64) -> String {

@@ -2,6 +2,7 @@
 
 mod bench;
 mod classify;
+mod compress;
 mod data;
 mod evaluate;
 mod probes;
@@ -16,6 +17,7 @@ const INTERRUPTED: u8 = 130;
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
     Train(train::Args),
+    Compress(compress::Args),
     Evaluate(evaluate::Args),
     Classify(classify::Args),
     Probes(probes::Args),
@@ -27,6 +29,7 @@ impl Command {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         match self {
             Self::Train(args) => args.run(),
+            Self::Compress(args) => args.run(),
             Self::Evaluate(args) => args.run(),
             Self::Classify(args) => args.run(),
             Self::Probes(args) => args.run(),

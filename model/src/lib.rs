@@ -14,6 +14,7 @@ pub mod bench;
 pub mod card;
 pub mod checkpoint;
 pub mod classifier;
+pub mod compress;
 pub mod dataset;
 pub mod evaluation;
 pub mod folders;

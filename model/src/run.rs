@@ -177,6 +177,7 @@ schedule: { peak: 0.1 }
             seed,
             threads,
             device: Device::Cpu,
+            compression: None,
         }
     }
 

@@ -16,10 +16,14 @@ use tch::nn::VarStore;
 use tch::{Device, Tensor, no_grad};
 
 use crate::checkpoint::Checkpoint;
+use crate::classifier::Weights;
+use crate::compress::int8::{self, Int8};
 use crate::dataset::Dataset;
 use crate::net::{Net, NothingLeft};
 use crate::random::{self, Random};
 use crate::recipe::{Average, Recipe};
+use crate::tensors::Tensors;
+use contract::manifest::CompressionRecord;
 use contract::task::Normalisation;
 use optimiser::Parameter;
 use worker::{Job, Outcome, Workers};
@@ -34,6 +38,8 @@ pub struct Plan {
     pub seed: u64,
     pub threads: usize,
     pub device: Device,
+    /// None where training begins with random weights.
+    pub compression: Option<CompressionRecord>,
 }
 
 /// Made by [`Trainer::finish`] and by nothing else: whoever shows one has trained.
@@ -105,6 +111,8 @@ pub enum TrainingError {
     Diverged { step: usize, loss: f64 },
     #[error("the checkpoint does not fit this training: {0}")]
     Checkpoint(String),
+    #[error("the weights to start from have no `{0}` that fits")]
+    Weights(String),
     #[error("a thread of the trainer ended; its message is above")]
     Worker,
 }
@@ -152,6 +160,26 @@ impl Trainer {
             dataset,
             plan,
         })
+    }
+
+    /// Starts from these weights, named as an artifact names them, instead of from random ones.
+    pub fn start_from(&mut self, weights: &Tensors) -> Result<(), TrainingError> {
+        let average = self.average.iter().map(|(vars, _)| vars);
+        for (name, mut variable) in average.chain([&self.vars]).flat_map(VarStore::variables) {
+            match weights.get(&name) {
+                Some(weight) if weight.size() == variable.size() => {
+                    no_grad(|| variable.copy_(weight));
+                }
+                _ => return Err(TrainingError::Weights(name)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves no step to take: the weights are those that these epochs made.
+    pub fn end_with(&mut self, epochs: Vec<Epoch>) {
+        let seconds = epochs.last().map_or(0.0, |epoch| epoch.seconds);
+        self.progress = Progress { step: self.steps(), epochs, seconds, ..Progress::default() };
     }
 
     pub fn progress(&self) -> &Progress {
@@ -314,11 +342,17 @@ impl Trainer {
         named("trained", &self.vars).chain(average).chain(memory)
     }
 
-    /// The final weights: the averaged ones where the recipe averages, their confidence calibrated on
-    /// the validation images.
+    /// The final weights: the averaged ones where the recipe averages, of the values that 8-bit integers have
+    /// where those are wanted, their confidence calibrated on the validation images.
     pub fn finish(self) -> Trained {
         let parameters = self.parameters.iter().map(|parameter| parameter.value.numel()).sum();
         let (mut vars, net) = self.average.unwrap_or((self.vars, self.net));
+        if Weights::of(self.plan.compression.as_ref()) == Weights::Int8 {
+            for mut weight in net.trainable().into_iter().filter(int8::is_weight) {
+                let packed = Int8::of(&weight);
+                no_grad(|| weight.copy_(&packed.floats()));
+            }
+        }
         let (logits, labels) = worker::logits(&net, &self.dataset.validation, &self.plan);
         let on_cpu = |tensor: &Tensor| tensor.to_device(Device::Cpu);
         net.scale_logits(temperature::factor(&on_cpu(&logits), &on_cpu(&labels)));

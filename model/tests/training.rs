@@ -63,6 +63,7 @@ fn plan(recipe: &str, seed: u64, threads: usize) -> Plan {
         seed,
         threads,
         device: Device::Cpu,
+        compression: None,
     }
 }
 

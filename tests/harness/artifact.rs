@@ -86,6 +86,7 @@ impl Claims {
                 seconds: 0.0,
                 finished_at: "2026-11-24T00:00:00Z".to_owned(),
             },
+            compression: None,
             source: SourceRecord { git_revision: None, dirty: false },
             libtorch: "none".to_owned(),
             metrics: Metrics {

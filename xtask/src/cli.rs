@@ -43,12 +43,13 @@ const HELP: &str = "\
 {usage-heading} {usage}
 
 Train and look:
-  demo    Play the whole loop on this machine: release, crash, wrong model, fix-forward
-  serve   Do all that is missing, then serve the newest model on 127.0.0.1:8000
-  visit   Keep asking a service labelled pictures, and count what comes back
-  train   Train a model and print its artifact folder
-  data    Fetch the training data; version data in DVC's formats, and prove that it is whole
-  probes  Cut labelled probes for smoke tests
+  demo      Play the whole loop on this machine: release, crash, wrong model, fix-forward
+  serve     Do all that is missing, then serve the newest model on 127.0.0.1:8000
+  visit     Keep asking a service labelled pictures, and count what comes back
+  train     Train a model and print its artifact folder
+  compress  Make a smaller model out of a trained one, and compare both
+  data      Fetch the training data; version data in DVC's formats, and prove that it is whole
+  probes    Cut labelled probes for smoke tests
 
 Deliver:
   gate        Judge whether a model may ship
@@ -94,7 +95,8 @@ pub(crate) enum Command {
     Demo(demo::Args),
     Serve(serve::Args),
     Visit(visit::Args),
-    Train(tracking::Tracked),
+    Train(tracking::Training),
+    Compress(tracking::Compression),
     #[command(subcommand)]
     Data(data::Command),
     Probes(probes::Args),
@@ -142,6 +144,7 @@ impl Command {
             Self::Serve(args) => args.run(repo),
             Self::Visit(args) => args.run(repo),
             Self::Train(args) => args.run(repo),
+            Self::Compress(args) => args.run(repo),
             Self::Data(command) => command.run(repo),
             Self::Probes(args) => args.run(repo),
             Self::Gate(args) => args.run(repo),
@@ -192,6 +195,10 @@ mod tests {
             ("train --recipe fast", "neither `quick`, `release` nor a file"),
             ("train --device gpu", "[possible values: cpu, cuda, mps]"),
             ("train --threads 0", "0 is not in 1..=1024"),
+            ("compress", "<--prune <SHARE>|--int8>"),
+            ("compress --prune 1", "not above 0 and below 1"),
+            ("compress --prune nan", "not above 0 and below 1"),
+            ("compress --int8 --epochs 2", "--prune <SHARE>"),
             ("bench train --recipe fast", "neither `quick`, `release` nor a file"),
             ("bench train --seeds 0", "0 is not in 1.."),
             ("probes --from tset", "[possible values: test, synthetic]"),

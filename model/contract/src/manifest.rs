@@ -75,6 +75,9 @@ pub struct Manifest {
     pub task: Task,
     pub data: DataRecord,
     pub training: TrainingRecord,
+    /// None for a model that began with random weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<CompressionRecord>,
     pub source: SourceRecord,
     /// Version of libtorch that trained and traced the model.
     pub libtorch: String,
@@ -132,6 +135,17 @@ pub struct TrainingRecord {
     pub seconds: f64,
     /// When training ended, RFC 3339 in UTC.
     pub finished_at: String,
+}
+
+/// How a model was made out of another one, its parent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CompressionRecord {
+    pub parent: ModelVersion,
+    /// Share of each block's channels that was removed, as it was asked for; 0 where all were kept.
+    pub pruned: f64,
+    /// Weights are 8-bit integers with a scale per output channel.
+    pub int8: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

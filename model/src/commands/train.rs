@@ -1,7 +1,7 @@
 //! `train`: task, recipe and data in; an artifact folder out, its path on stdout and nothing else there.
 
 mod progress;
-mod settings;
+pub(super) mod settings;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use contract::artifact::Artifact;
 use contract::causes;
-use contract::manifest::{DataRecord, Manifest, SourceRecord};
+use contract::manifest::{DataRecord, Manifest};
 use model::artifact::{self, Destination};
 use model::checkpoint::Checkpoint;
 use model::dataset::{Dataset, Holdout};
@@ -95,13 +95,18 @@ impl Args {
     }
 }
 
-fn train(settings: &Settings, stop: &AtomicBool) -> anyhow::Result<PathBuf> {
+/// Trains, or goes on with what was trained, and writes the artifact.
+pub(super) fn train(settings: &Settings, stop: &AtomicBool) -> anyhow::Result<PathBuf> {
     let Settings { task, plan, .. } = settings;
     settings.destination.demand_writable().context("no artifact can be written there")?;
     let holdout = Holdout { share: plan.recipe.validation, seed: plan.seed };
     let (dataset, test) = Dataset::load(task, &settings.source, holdout)?;
+    let data = dataset.record(&test);
+    if let Some(start) = &settings.start {
+        start.demand(&data)?;
+    }
     let progress = Progress::of(&dataset, plan);
-    let mut run = open_run(settings, &dataset.record(&test), &progress)?;
+    let mut run = open_run(settings, &data, &progress)?;
     let outcome = train_in(&run, settings, dataset, test, stop, &progress);
     match outcome {
         Ok(path) => {
@@ -143,7 +148,7 @@ fn open_run(settings: &Settings, data: &DataRecord, progress: &Progress) -> anyh
         }
         progress.say(format_args!("nothing to resume: starting"));
     }
-    Ok(Run::start(&settings.runs, &settings.plan, data, tags(&settings.revision))?)
+    Ok(Run::start(&settings.runs, &settings.plan, data, tags(settings))?)
 }
 
 fn train_in(
@@ -156,6 +161,9 @@ fn train_in(
 ) -> anyhow::Result<PathBuf> {
     let dataset = Arc::new(dataset);
     let mut trainer = Trainer::new(settings.plan.clone(), Arc::clone(&dataset))?;
+    if let Some(start) = &settings.start {
+        start.apply(&mut trainer)?;
+    }
     if let Some(checkpoint) = Checkpoint::read(&run.checkpoint())? {
         trainer.restore(&checkpoint)?;
     }
@@ -197,7 +205,10 @@ fn write_artifact(
     let Settings { task, destination, .. } = settings;
     let source = settings.revision.clone();
     let path = artifact::write(trained, task, dataset, test, source, destination)?;
-    if let Destination::Within(artifacts) = &settings.destination {
+    // A compressed model is used where somebody names it.
+    if let Destination::Within(artifacts) = destination
+        && settings.start.is_none()
+    {
         point_latest(artifacts, &path).with_context(|| {
             format!("moving `{}` to the new artifact", artifacts.join(LATEST).display())
         })?;
@@ -217,8 +228,11 @@ fn point_latest(artifacts: &Path, artifact: &Path) -> io::Result<()> {
     fs_err::rename(&link, artifacts.join(LATEST))
 }
 
-fn tags(source: &SourceRecord) -> Vec<Entry> {
-    let mut tags = vec![Entry::new("mlflow.source.name", "cargo xtask train")];
+fn tags(settings: &Settings) -> Vec<Entry> {
+    let command =
+        if settings.start.is_some() { "cargo xtask compress" } else { "cargo xtask train" };
+    let source = &settings.revision;
+    let mut tags = vec![Entry::new("mlflow.source.name", command)];
     if let Some(revision) = &source.git_revision {
         tags.push(Entry::new("mlflow.source.git.commit", revision));
         tags.push(Entry::new("mlflow.source.git.dirty", source.dirty));
@@ -235,7 +249,7 @@ fn files(artifact: &Path, manifest: &Manifest) -> io::Result<Vec<Recorded>> {
 }
 
 /// The first Ctrl-C or SIGTERM asks; the second does not.
-fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
+pub(super) fn stop_on_signal() -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
     ctrlc::set_handler(move || {

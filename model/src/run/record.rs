@@ -21,6 +21,10 @@ pub(super) fn begun(
     flatten("", serde_json::to_value(&plan.recipe).unwrap_or_default(), &mut params);
     let normalisation = serde_json::to_value(&plan.normalisation).unwrap_or_default();
     flatten("normalisation", normalisation, &mut params);
+    if let Some(compression) = &plan.compression {
+        let compression = serde_json::to_value(compression).unwrap_or_default();
+        flatten("compression", compression, &mut params);
+    }
     params.insert("recipe".to_owned(), plan.recipe_name.clone());
     params.insert("seed".to_owned(), plan.seed.to_string());
     params.insert("device".to_owned(), format!("{:?}", plan.device).to_lowercase());

@@ -51,7 +51,7 @@ fn a_missing_file_is_named() {
 }
 
 /// Changes the manifest so that all digests fit again: what no digest can find.
-fn forge(path: &Path, change: impl FnOnce(&mut serde_json::Value)) {
+pub(crate) fn forge(path: &Path, change: impl FnOnce(&mut serde_json::Value)) {
     let manifest = path.join(MANIFEST);
     let mut json: serde_json::Value =
         serde_json::from_slice(&fs_err::read(&manifest).unwrap()).unwrap();

@@ -67,6 +67,7 @@ pub(crate) fn train(dataset: &Arc<Dataset>, seed: u64) -> Trained {
         seed,
         threads: 1,
         device: tch::Device::Cpu,
+        compression: None,
     };
     let mut trainer = Trainer::new(plan, Arc::clone(dataset)).unwrap();
     while !trainer.is_finished() {

@@ -73,21 +73,34 @@ impl Args {
         libtorch::ensure(repo)?;
         step("building the trainer");
         let model = cargo::build(repo, "model", "model")?;
-        let (artifacts, runs) = match &self.within {
-            Some(folder) => (folder.join("artifacts"), folder.join("runs")),
-            None => (repo.artifacts(), repo.runs()),
-        };
-        let mut trainer = Cmd::new(model, &std::env::current_dir()?)
+        let trainer = Cmd::new(model, &std::env::current_dir()?)
             .arg("train")
             .arg("--task")
             .arg(task_file)
             .args(["--recipe", &self.recipe, "--seed", &self.seed.to_string()])
-            .args(["--device", &self.device])
-            .arg("--artifacts")
-            .arg(artifacts)
-            .arg("--runs")
-            .arg(runs);
-        trainer = match dataset {
+            .args(["--device", &self.device]);
+        let Self { threads, out, resume, within, .. } = self;
+        Ok(Common { dataset, threads, out, resume, within }.told_to(trainer, repo))
+    }
+}
+
+/// What the trainer is told, whatever it is to do.
+pub(crate) struct Common {
+    pub(crate) dataset: Dataset,
+    pub(crate) threads: Option<u16>,
+    pub(crate) out: Option<PathBuf>,
+    pub(crate) resume: bool,
+    pub(crate) within: Option<PathBuf>,
+}
+
+impl Common {
+    pub(crate) fn told_to(self, trainer: Cmd, repo: &Repo) -> Cmd {
+        let (artifacts, runs) = match &self.within {
+            Some(folder) => (folder.join("artifacts"), folder.join("runs")),
+            None => (repo.artifacts(), repo.runs()),
+        };
+        let mut trainer = trainer.arg("--artifacts").arg(artifacts).arg("--runs").arg(runs);
+        trainer = match self.dataset {
             Dataset::Files(folder) => trainer.arg("--data-dir").arg(folder),
             Dataset::Synthetic => trainer.arg("--synthetic"),
             Dataset::Folders => trainer,
@@ -101,12 +114,12 @@ impl Args {
         if let Some(threads) = self.threads {
             trainer = trainer.args(["--threads", &threads.to_string()]);
         }
-        if let Some(out) = &self.out {
+        if let Some(out) = self.out {
             trainer = trainer.arg("--out").arg(out);
         }
         if self.resume {
             trainer = trainer.arg("--resume");
         }
-        Ok(trainer)
+        trainer
     }
 }

@@ -23,8 +23,12 @@ impl Progress {
             ProgressBar::new(0).with_style(style)
         });
         let progress = Self { bar, epochs: plan.recipe.epochs };
+        let doing = match &plan.compression {
+            Some(compression) => format!("compressing {},", compression.parent),
+            None => "training".to_owned(),
+        };
         progress.say(format_args!(
-            "training `{}` on {}: {} images of {}, seed {}, {} threads",
+            "{doing} `{}` on {}: {} images of {}, seed {}, {} threads",
             plan.recipe_name,
             dataset.name,
             dataset.train.len(),

@@ -10,20 +10,23 @@ use contract::manifest::SourceRecord;
 use contract::task::Task;
 use model::artifact::Destination;
 use model::classifier::MAX_THREADS;
+use model::compress::Start;
 use model::dataset::Source;
 use model::recipe::Recipe;
 use model::training::Plan;
 
 use super::{Args, Device};
 
-pub(super) struct Settings {
-    pub(super) task: Task,
-    pub(super) plan: Plan,
-    pub(super) source: Source,
-    pub(super) destination: Destination,
-    pub(super) runs: PathBuf,
-    pub(super) resume: bool,
-    pub(super) revision: SourceRecord,
+pub(in crate::commands) struct Settings {
+    pub(in crate::commands) task: Task,
+    pub(in crate::commands) plan: Plan,
+    /// None: random weights.
+    pub(in crate::commands) start: Option<Start>,
+    pub(in crate::commands) source: Source,
+    pub(in crate::commands) destination: Destination,
+    pub(in crate::commands) runs: PathBuf,
+    pub(in crate::commands) resume: bool,
+    pub(in crate::commands) revision: SourceRecord,
 }
 
 impl Settings {
@@ -43,33 +46,33 @@ impl Settings {
                 task.input
             ));
         }
-        if args.threads.is_some_and(|threads| !(1..=MAX_THREADS).contains(&threads)) {
-            mistakes.push(format!("--threads: not between 1 and {MAX_THREADS}"));
-        }
+        let threads = keep(threads(args.threads), &mut mistakes);
         let device = keep(device(args.device), &mut mistakes);
         let destination = keep(destination(args.out, args.artifacts), &mut mistakes);
         let (
             Some(task),
             Some((recipe_name, recipe)),
             Some(source),
+            Some(threads),
             Some(device),
             Some(destination),
             [],
-        ) = (task, recipe, source, device, destination, &mistakes[..])
+        ) = (task, recipe, source, threads, device, destination, &mistakes[..])
         else {
             bail!("{}", mistakes.join("\nerror: "));
         };
-        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         Ok(Self {
             plan: Plan {
                 recipe,
                 recipe_name,
                 normalisation: task.normalisation.clone(),
                 seed: args.seed,
-                threads: args.threads.unwrap_or(cores),
+                threads,
                 device,
+                compression: None,
             },
             task,
+            start: None,
             source,
             destination,
             runs: args.runs,
@@ -77,6 +80,13 @@ impl Settings {
             revision: SourceRecord { git_revision: args.revision, dirty: args.dirty },
         })
     }
+}
+
+pub(in crate::commands) fn threads(wanted: Option<usize>) -> Result<usize, String> {
+    let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let threads = wanted.unwrap_or_else(cores);
+    let can = (1..=MAX_THREADS).contains(&threads);
+    can.then_some(threads).ok_or_else(|| format!("--threads: not between 1 and {MAX_THREADS}"))
 }
 
 fn keep<T>(result: Result<T, String>, mistakes: &mut Vec<String>) -> Option<T> {
@@ -133,7 +143,10 @@ fn device(device: Device) -> Result<tch::Device, String> {
 }
 
 /// An artifact may replace an artifact or an empty folder, and nothing else.
-fn destination(out: Option<PathBuf>, artifacts: PathBuf) -> Result<Destination, String> {
+pub(in crate::commands) fn destination(
+    out: Option<PathBuf>,
+    artifacts: PathBuf,
+) -> Result<Destination, String> {
     let Some(out) = out else { return Ok(Destination::Within(artifacts)) };
     let is_free = match fs_err::read_dir(&out) {
         Ok(mut entries) => entries.next().is_none() || out.join(MANIFEST).is_file(),
