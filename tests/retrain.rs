@@ -254,10 +254,10 @@ fn workflow(status: &'static str) -> (String, std::thread::JoinHandle<String>) {
     let port = listener.local_addr().unwrap().port();
     let asked = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        let (mut asked, mut part) = (String::new(), [0; 4096]);
+        let (mut asked, mut buffer) = (String::new(), [0; 4096]);
         while !asked.ends_with('}') {
-            let read = stream.read(&mut part).unwrap();
-            asked.push_str(std::str::from_utf8(&part[..read]).unwrap());
+            let read = stream.read(&mut buffer).unwrap();
+            asked.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
         }
         write!(stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
             .unwrap();

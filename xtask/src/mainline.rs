@@ -179,13 +179,12 @@ impl GitMainline {
         files: &[(&str, String)],
         message: &str,
     ) -> anyhow::Result<Option<CommitId>> {
-        let parent = match beneath {
-            Some(commit) => commit,
-            None => {
-                let (tip, _) = self.names()?;
-                self.fetch(tip)?;
-                tip
-            }
+        let parent = if let Some(commit) = beneath {
+            commit
+        } else {
+            let (tip, _) = self.names()?;
+            self.fetch(tip)?;
+            tip
         };
         let mut edits = commit::Edits::default();
         for (path, content) in files {

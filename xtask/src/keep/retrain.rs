@@ -28,10 +28,10 @@ use self::trigger::Trigger;
 
 /// Train anew on what main describes and callers labelled; what passes the gate becomes a branch to merge
 ///
-/// Pictures that were labelled are versioned as model/data/feedback, the last of their way being a pointer in the
-/// branch: look at them there. Where such a pointer is on main, every `train` takes them along. The branch is
-/// retrain/ENV/MODEL, and its last commit is the one that `release` would put on main. Where the model is one that runs
-/// already, or the branch is there, nothing is to be done. stdout is a report in Markdown.
+/// Pictures that were labelled are versioned as model/data/feedback, and the branch has the pointer to them: look at
+/// them before you merge it. Where main has such a pointer, every `train` takes them along. The branch is
+/// retrain/ENV/MODEL, and its last commit is the one that `release` would make on main. Where the model is the one that
+/// runs already, or the branch is there, nothing is to be done. stdout is a report in Markdown.
 #[derive(clap::Args)]
 #[command(after_help = ending::HELP)]
 // By its name it would be the training's.
@@ -115,7 +115,7 @@ impl Args {
             let files = [(labelled::POINTER, pointer.map_err(anyhow::Error::from)?)];
             trained_on = remote.commit(repo, None, &files, &format!("{title}\n\n{told}\n"))?;
         }
-        let head = self.head(repo, &history, trained_on)?;
+        let head = head(repo, &history, trained_on)?;
         let folder = self.training.clone().trainer_at(repo, head)?.read()?;
         let folder = folder.trim_end().to_owned();
         let artifact = Artifact::open(folder.as_ref()).map_err(anyhow::Error::from)?;
@@ -146,22 +146,6 @@ impl Args {
             return Ok(None);
         }
         Ok(Some(Candidate { folder, branch, trained_on }))
-    }
-
-    /// What the artifact says that it came from. Where only the pictures are new, it is the commit that has them.
-    fn head(
-        &self,
-        repo: &Repo,
-        history: &History,
-        trained_on: Option<CommitId>,
-    ) -> anyhow::Result<Option<Head>> {
-        let Some(head) = git::head(repo) else { return Ok(None) };
-        let others = [".".to_owned(), format!(":(exclude){}", labelled::POINTER)];
-        let is_main = head.revision == history.tip().to_string() && !git::differs(repo, &others)?;
-        match trained_on.filter(|_| is_main) {
-            Some(commit) => Ok(Some(Head { revision: commit.to_string(), dirty: false })),
-            None => Ok(Some(head)),
-        }
     }
 
     fn gate(&self, candidate: &Candidate) -> gate::Args {
@@ -212,5 +196,20 @@ impl Args {
         }
         keep::data(repo)?.arg("push").arg(folder).run()?;
         Ok(remote.propose(repo, branch, commit)?)
+    }
+}
+
+/// What the artifact says that it came from. Where only the pictures are new, it is the commit that has them.
+fn head(
+    repo: &Repo,
+    history: &History,
+    trained_on: Option<CommitId>,
+) -> anyhow::Result<Option<Head>> {
+    let Some(head) = git::head(repo) else { return Ok(None) };
+    let others = [".".to_owned(), format!(":(exclude){}", labelled::POINTER)];
+    let is_main = head.revision == history.tip().to_string() && !git::differs(repo, &others)?;
+    match trained_on.filter(|_| is_main) {
+        Some(commit) => Ok(Some(Head { revision: commit.to_string(), dirty: false })),
+        None => Ok(Some(head)),
     }
 }

@@ -25,7 +25,6 @@ pub(crate) fn build(repo: &Repo, package: &str, binary: &str) -> anyhow::Result<
     Ok(release_folder()?.join(binary))
 }
 
-#[expect(clippy::disallowed_methods, reason = "a fact about where we run, not configuration")]
 fn programs() -> Option<PathBuf> {
     std::env::var_os("XTASK_PROGRAMS").filter(|folder| !folder.is_empty()).map(PathBuf::from)
 }

@@ -150,15 +150,17 @@ data: { name: toy, folders: { train: a, test: b } }
         pixels
     }
 
-    /// Each with the labels that callers gave it.
-    fn joined(pictures: &[(Vec<u8>, &[(Label, &str)])]) -> Joined {
+    /// A picture with the labels that callers gave it.
+    type Told = (Vec<u8>, &'static [(Label, &'static str)]);
+
+    fn joined(pictures: &[Told]) -> Joined {
         let labelled = |&(truth, client): &(Label, &str)| Labelled {
             truth,
             predicted: 0,
             model_version: "0123456789ab".to_owned(),
             client: (!client.is_empty()).then(|| client.to_owned()),
         };
-        let picture = |(pixels, labels): &(Vec<u8>, &[(Label, &str)])| {
+        let picture = |(pixels, labels): &Told| {
             let labels = labels.iter().map(labelled).collect();
             (Digest::of(pixels), Picture { pixels: pixels.clone(), labels })
         };

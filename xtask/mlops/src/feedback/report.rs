@@ -22,7 +22,8 @@ pub(super) struct Report {
 
 #[derive(Debug, Serialize)]
 struct Class {
-    class: String,
+    #[serde(rename = "class")]
+    name: String,
     before: usize,
     added: usize,
     /// Of those added, how many the model took for another class.
@@ -34,7 +35,7 @@ impl Report {
         let class = |(label, class): (usize, &String)| {
             let added = || chosen.new.values().filter(|new| new.truth == label);
             Class {
-                class: class.clone(),
+                name: class.clone(),
                 before: chosen.before[label],
                 added: added().count(),
                 mistaken: added().filter(|new| new.predicted != label).count(),
@@ -55,8 +56,8 @@ impl fmt::Display for Report {
         let (added, before) = (sum(|class| class.added), sum(|class| class.before));
         writeln!(f, "## Labelled by callers\n\n{added} pictures added to {before}.\n")?;
         writeln!(f, "| class | before | added | of those mistaken |\n|---|---:|---:|---:|")?;
-        for Class { class, before, added, mistaken } in &self.classes {
-            writeln!(f, "| {class} | {before} | {added} | {mistaken} |")?;
+        for Class { name, before, added, mistaken } in &self.classes {
+            writeln!(f, "| {name} | {before} | {added} | {mistaken} |")?;
         }
         let Limits { per_client, per_class } = self.limits;
         write!(
