@@ -350,7 +350,7 @@ mod tests {
         assert_eq!((after.validation, after.test), (before.validation, before.test));
         assert_ne!(after.digest, before.digest);
         assert_eq!(dataset.train.labels().last(), Some(&1));
-        assert_eq!(dataset.train.each().last(), Some(&[202; SHAPE.len()][..]));
+        assert_eq!(dataset.train.each().last(), Some(&vec![202; SHAPE.len()][..]));
     }
 
     #[test]

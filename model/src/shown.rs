@@ -67,3 +67,54 @@ fn read_one(path: PathBuf, task: &Task) -> Result<Vec<u8>, ShownError> {
     let is_whole = pixels.len() == task.input.len() && Digest::of(&pixels).hex() == name;
     if is_whole { Ok(pixels) } else { Err(ShownError::Changed { path }) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TASK: &str = "
+name: toy
+title: A toy
+input: { height: 8, width: 8, channels: 1 }
+classes: [a, b]
+normalisation: { mean: [0.5], std: [0.5] }
+picture: centred-ink
+data: { name: toy, folders: { train: a, test: b } }
+";
+
+    fn write(folder: &Path, class: &str, pixels: &[u8], side: u32) -> PathBuf {
+        fs_err::create_dir_all(folder.join(class)).unwrap();
+        let path = folder.join(class).join(format!("{}.png", Digest::of(pixels).hex()));
+        let picture = image::GrayImage::from_raw(side, side, pixels.to_vec()).unwrap();
+        picture.save(&path).unwrap();
+        path
+    }
+
+    #[test]
+    fn pictures_are_taken_pixel_for_pixel_and_a_changed_one_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let task = Task::from_yaml(TASK).unwrap();
+        // On light ground, which an upload would not keep.
+        let light: Vec<u8> = (0..64).map(|value| 255 - value).collect();
+        write(folder.path(), "b", &light, 8);
+        fs_err::write(folder.path().join("b/notes.txt"), "seen").unwrap();
+        let split = read(folder.path(), &task).unwrap();
+        assert_eq!((split.labels(), split.pixels()), (&[1][..], &light[..]));
+
+        let refused = |told: &str| {
+            let error = read(folder.path(), &task).unwrap_err().to_string();
+            assert!(error.contains(told), "{error}");
+        };
+        let changed = write(folder.path(), "a", &[9; 64], 8);
+        image::GrayImage::from_raw(8, 8, vec![8; 64]).unwrap().save(&changed).unwrap();
+        refused(changed.to_str().unwrap());
+        fs_err::write(&changed, "no picture").unwrap();
+        refused("is no PNG");
+        fs_err::remove_file(&changed).unwrap();
+        let large = write(folder.path(), "a", &[9; 81], 9);
+        refused("is not what was labelled");
+        fs_err::remove_file(large).unwrap();
+        fs_err::create_dir(folder.path().join("c")).unwrap();
+        refused("whose classes are a, b");
+    }
+}

@@ -59,16 +59,16 @@ fn an_alert_of_drift_is_handed_to_retrain_and_no_other_is() {
         let posted = Http::default().post_json(&url(alertmanager, "/api/v2/alerts"), &alerts);
         assert_eq!(posted.unwrap().status, 200);
     };
-    alert("ErrorsBurnFast", "mnist-production");
-    alert("InputsDrift", "mnist-staging");
-    alert("InputsDrift", "mnist-production");
+    alert("ErrorsBurnFast", "team-production");
+    alert("InputsDrift", "team-staging");
+    alert("InputsDrift", "team-production");
     until(|| path("message").is_file());
     let arguments = fs_err::read_to_string(path("arguments")).unwrap();
     assert_eq!(arguments.trim(), "retrain --alert -");
     let message = fs_err::read_to_string(path("message")).unwrap();
     let sent: Value = serde_json::from_str(&message).unwrap();
     assert_eq!(sent["alerts"].as_array().map(Vec::len), Some(1), "{sent:#}");
-    assert_eq!(sent["alerts"][0]["labels"]["namespace"], "mnist-production");
+    assert_eq!(sent["alerts"][0]["labels"]["namespace"], "team-production");
 
     // What would be asked for is a workflow, and this port takes none.
     let mut retrain = command(repo::xtask(), folder.path());

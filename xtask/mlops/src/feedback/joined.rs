@@ -106,3 +106,76 @@ impl Joined {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const SHAPE: Shape = Shape { height: 2, width: 2, channels: 1 };
+    const MODEL: &str = "0123456789ab";
+
+    fn record(request: &str, changes: Value) -> String {
+        let pixels = [1, 2, 3, 4];
+        let mut record = json!({ "schema": SCHEMA, "request_id": request, "image": 0, "model_version": MODEL,
+            "input": { "sha256": Digest::of(&pixels), "ink": 0.5 }, "output": { "label": 1, "confidence": 0.9 },
+            "pixels": STANDARD.encode(pixels) });
+        let Value::Object(changes) = changes else { panic!("changes by field") };
+        record.as_object_mut().unwrap().extend(changes);
+        format!("{record}\n")
+    }
+
+    #[test]
+    fn a_label_is_of_the_picture_that_was_answered_or_left_out_by_its_reason() {
+        let labelled =
+            Labelled { truth: 0, predicted: 1, model_version: MODEL.to_owned(), client: None };
+        let subject = |name: &str| ((name.to_owned(), 0), vec![labelled.clone()]);
+        let names = [
+            "good",
+            "twice",
+            "other model",
+            "other answer",
+            "altered",
+            "short",
+            "unsampled",
+            "newer",
+        ];
+        let labels = Labels(names.map(subject).into());
+        let lines = [
+            record("good", json!({})),
+            record("twice", json!({})),
+            record("twice", json!({})),
+            record("other model", json!({ "model_version": "ba9876543210" })),
+            record("other answer", json!({ "output": { "label": 0 } })),
+            record("altered", json!({ "pixels": STANDARD.encode([1, 2, 3, 5]) })),
+            record("short", json!({ "pixels": "AQID" })),
+            record("unsampled", json!({ "pixels": null })),
+            record("newer", json!({ "schema": SCHEMA + 1 })),
+            record("of nobody", json!({})),
+            "no record\n".to_owned(),
+        ]
+        .concat();
+        let folder = tempfile::tempdir().unwrap();
+        let [plain, broken] = ["plain.jsonl", "broken.gz"].map(|name| folder.path().join(name));
+        // The last line is half written.
+        fs_err::write(&plain, format!("{lines}{{\"schema\":1")).unwrap();
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        packed.write_all(lines.as_bytes()).unwrap();
+        let packed = packed.finish().unwrap();
+        fs_err::write(&broken, &packed[..packed.len() / 2]).unwrap();
+
+        let mut left = Left::default();
+        let joined = Joined::read(&[plain, broken], labels, SHAPE, &mut left).unwrap();
+        let found: Vec<usize> = joined.0.values().map(|picture| picture.labels.len()).collect();
+        assert_eq!(found, [2], "the same picture");
+        let expected = [(Why::NotSampled, 2), (Why::OtherAnswer, 2), (Why::Damaged, 2)];
+        assert_eq!(left.labels, expected.into());
+        assert_eq!((left.lines[&Skip::CutOff], left.lines[&Skip::Damaged]), (1, 1));
+        assert!(left.lines[&Skip::OtherSchema] >= 1 && left.lines[&Skip::Malformed] >= 1);
+    }
+}
