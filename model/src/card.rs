@@ -49,6 +49,12 @@ pub fn card(manifest: &Manifest) -> String {
          The test images were read once, after training.",
         data.train, data.validation, data.test
     ));
+    if data.added > 0 {
+        line(format!(
+            "\n{} of those trained on were shown to a service and labelled by its callers; none validates or tests.",
+            data.added
+        ));
+    }
     line(
         "\n## By class\n\n| class | images | precision | recall |\n|---|---:|---:|---:|".to_owned(),
     );

@@ -1,6 +1,7 @@
 //! [`Dataset`]: all that a training sees of a task's images, parted into what is trained on and what
 //! training is judged by. No test image is among them: those come sealed, as a [`TestSet`].
 
+use std::collections::HashSet;
 use std::io::Read;
 use std::path::PathBuf;
 
@@ -26,6 +27,8 @@ pub struct Dataset {
     pub shape: Shape,
     pub classes: usize,
     pub train: Split,
+    /// The last so many of `train` came by [`Dataset::add`].
+    pub added: usize,
     pub validation: Split,
 }
 
@@ -101,8 +104,28 @@ impl Dataset {
             classes,
             validation: train.select(&validation_positions),
             train: train.select(&train_positions),
+            added: 0,
         };
         Ok((dataset, TestSet::new(test)))
+    }
+
+    /// Trains on these, too. None of them validates or tests, and one that does already stays out: returns how many
+    /// those are.
+    pub fn add(&mut self, more: &Split, test: &TestSet) -> usize {
+        let held_out: HashSet<&[u8]> = self.validation.each().collect();
+        let is_new = |pixels: &[u8]| !held_out.contains(pixels) && !test.has(pixels);
+        let of_more = more.each().enumerate();
+        let positions: Vec<usize> =
+            of_more.filter(|(_, pixels)| is_new(pixels)).map(|(at, _)| at).collect();
+        let added = more.select(&positions);
+        if !added.is_empty() {
+            let both = [*self.digest.bytes(), *digest(&added, &more.select(&[])).bytes()];
+            self.digest = Digest::of(both.as_flattened());
+        }
+        self.added += added.len();
+        self.train.pixels.extend_from_slice(&added.pixels);
+        self.train.labels.extend_from_slice(&added.labels);
+        more.len() - added.len()
     }
 
     pub fn record(&self, test: &TestSet) -> DataRecord {
@@ -110,6 +133,7 @@ impl Dataset {
             name: self.name.clone(),
             digest: self.digest,
             train: self.train.len(),
+            added: self.added,
             validation: self.validation.len(),
             test: test.len(),
         }
@@ -219,6 +243,11 @@ impl Split {
         &self.pixels
     }
 
+    /// Of each image its pixels.
+    pub(crate) fn each(&self) -> impl Iterator<Item = &[u8]> {
+        self.pixels.chunks_exact(self.shape.len())
+    }
+
     pub fn images(&self) -> impl ExactSizeIterator<Item = Image> + '_ {
         self.pixels
             .chunks_exact(self.shape.len())
@@ -298,6 +327,30 @@ mod tests {
         let mut swapped = [0, 1].repeat(50);
         swapped.swap(0, 1);
         assert_ne!(first.digest, part(&numbered(&swapped), 0.2, 0).unwrap().digest);
+    }
+
+    #[test]
+    fn what_is_added_is_trained_on_and_nothing_else_and_what_is_held_out_stays_so() {
+        let train = numbered(&[0, 1].repeat(50));
+        let tested = Split::new(SHAPE, vec![200; SHAPE.len()], vec![0]);
+        let holdout = Holdout { share: 0.2, seed: 0 };
+        let (mut dataset, test) =
+            Dataset::part("toy".to_owned(), 2, &train, tested, holdout).unwrap();
+        let before = dataset.record(&test);
+        let validating = dataset.validation.each().next().unwrap().to_vec();
+        let more = |fills: &[u8]| {
+            let pixels = fills.iter().flat_map(|&fill| vec![fill; SHAPE.len()]).collect();
+            Split::new(SHAPE, pixels, vec![1; fills.len()])
+        };
+        assert_eq!(dataset.add(&more(&[validating[0], 200]), &test), 2);
+        assert_eq!(dataset.record(&test), before, "nothing was added");
+        assert_eq!(dataset.add(&more(&[201, 202, 200]), &test), 1);
+        let after = dataset.record(&test);
+        assert_eq!((after.added, after.train), (2, before.train + 2));
+        assert_eq!((after.validation, after.test), (before.validation, before.test));
+        assert_ne!(after.digest, before.digest);
+        assert_eq!(dataset.train.labels().last(), Some(&1));
+        assert_eq!(dataset.train.each().last(), Some(&vec![202; SHAPE.len()][..]));
     }
 
     #[test]

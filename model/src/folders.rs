@@ -50,7 +50,7 @@ pub fn read(folder: &Path, task: &Task) -> Result<Split, FolderError> {
     Ok(Split::new(task.input, pixels, labels))
 }
 
-fn sorted(folder: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn sorted(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = fs_err::read_dir(folder)?.map(|entry| Ok(entry?.path()));
     let mut paths = entries.collect::<io::Result<Vec<_>>>()?;
     paths.sort();

@@ -25,6 +25,7 @@ pub mod probes;
 mod random;
 pub mod recipe;
 pub mod run;
+pub mod shown;
 pub mod synthetic;
 pub mod tensors;
 pub mod test_set;

@@ -183,7 +183,7 @@ schedule: { peak: 0.1 }
 
     pub(super) fn data(content: &[u8]) -> DataRecord {
         let digest = Digest::of(content);
-        DataRecord { name: "toy".to_owned(), digest, train: 90, validation: 10, test: 20 }
+        DataRecord { name: "toy".to_owned(), digest, train: 90, added: 0, validation: 10, test: 20 }
     }
 
     pub(super) fn start(runs: &Path, seed: u64) -> Run {

@@ -1,6 +1,9 @@
 //! [`TestSet`]: the images that a model is judged by, sealed until there is one.
 
+use std::collections::HashSet;
 use std::fmt;
+
+use contract::digest::Digest;
 
 use crate::dataset::Split;
 use crate::training::Trained;
@@ -34,11 +37,12 @@ use crate::training::Trained;
 ///     test.open(trainer).len()
 /// }
 /// ```
-pub struct TestSet(Split);
+pub struct TestSet(Split, HashSet<Digest>);
 
 impl TestSet {
     pub fn new(images: Split) -> Self {
-        Self(images)
+        let known = images.each().map(Digest::of).collect();
+        Self(images, known)
     }
 
     pub fn len(&self) -> usize {
@@ -47,6 +51,11 @@ impl TestSet {
 
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether this very picture is among them, so that nothing is trained on it.
+    pub(crate) fn has(&self, pixels: &[u8]) -> bool {
+        self.1.contains(&Digest::of(pixels))
     }
 
     pub fn open(self, _model: &Trained) -> Split {

@@ -46,6 +46,7 @@ fn split(stream: Stream, count: usize) -> Split {
 
 fn dataset() -> Arc<Dataset> {
     Arc::new(Dataset {
+        added: 0,
         name: "synthetic-digits".to_owned(),
         digest: Digest::of(b"not asked for here"),
         shape: SHAPE,

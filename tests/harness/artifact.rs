@@ -69,6 +69,7 @@ impl Claims {
             model_version: version,
             model_digest: self.digest(),
             data: DataRecord {
+                added: 0,
                 name: self.data.clone(),
                 digest: Digest::of(b"data"),
                 train: 0,

@@ -62,6 +62,9 @@ fn what_is_no_report_is_refused_and_never_kept() {
         ),
         (events, b"\xff", 400, "malformed_report"),
         (dispatch, report().as_bytes(), 400, "malformed_report"),
+        ("/alerts", report().as_bytes(), 400, "malformed_report"),
+        ("/alerts", b"{\"version\":\"4\",\"alerts\":[]}", 400, "malformed_report"),
+        (events, ALERTS.as_bytes(), 400, "malformed_report"),
         (dispatch, b"{\"ref\":\"main\",\"inputs\":{}}", 400, "malformed_report"),
         (events, &large, 413, "body_too_large"),
         (events, &vec![b' '; 1 << 20], 413, "body_too_large"),
@@ -74,6 +77,28 @@ fn what_is_no_report_is_refused_and_never_kept() {
     }
     holds_nothing(&receiver);
     assert_eq!(receiver.metric("gitops_listen_received_total"), 0);
+}
+
+/// Of Alertmanager, of one that is over.
+const ALERTS: &str = r#"{"version":"4","status":"resolved","alerts":[{"status":"resolved","labels":{"alertname":"InputsDrift"}}]}"#;
+
+#[test]
+fn alerts_are_kept_and_handed_over_as_reports_are() {
+    let scratch = Scratch::new();
+    let mut receiver = Receiver::start(&scratch, &[]);
+    assert_eq!(receiver.post("/alerts", "wrong", ALERTS.as_bytes()).status, 401);
+    assert_eq!(receiver.post("/alerts", TOKEN, ALERTS.as_bytes()).status, 204);
+    receiver.until_handled("done", 1);
+    assert!(receiver.log().contains("nothing to do: no alert fires"), "{}", receiver.log());
+    // Accepted, and there when the next one starts.
+    receiver.signal("KILL");
+    receiver.ended();
+    let done =
+        fs_err::read_dir(scratch.path("spool/done")).unwrap().next().unwrap().unwrap().path();
+    let name = done.file_name().unwrap().to_str().unwrap().replace(".done.json", ".json");
+    fs_err::rename(&done, scratch.path("spool/waiting").join(name)).unwrap();
+    let receiver = Receiver::start(&scratch, &[]);
+    receiver.until_handled("done", 1);
 }
 
 /// Recorded from Argo CD, whose templates wrap them as `dispatch` does.

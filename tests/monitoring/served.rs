@@ -1,5 +1,8 @@
 //! The running service, scraped by a real Prometheus that tells a real Alertmanager.
 
+#[path = "alerted.rs"]
+mod alerted;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};

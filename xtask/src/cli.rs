@@ -9,7 +9,7 @@ use crate::deliver::{
     audit, diff, gate, history, hold, image, manifests, promote, release, rollback, status, watch,
 };
 use crate::develop::{bench, check, doctor, init, setup, test};
-use crate::keep::{self, registry, tracking};
+use crate::keep::{self, registry, retrain, tracking};
 use crate::operate::{cluster, demo, drill, serve, visit};
 use crate::repo::Repo;
 use crate::train::{data, probes};
@@ -74,6 +74,8 @@ Keep:
   track     Send runs to an MLflow server: parameters, metrics, data, Git's commit, artifact, status and times
   registry  Make MLflow's aliases `champion` and `previous` say what main says
   drift     Whether live inputs and predictions are still like those the model was tested on
+  feedback  Turn what callers said that pictures really were into pictures to train on
+  retrain   Train anew on what main describes and callers labelled; what passes the gate becomes a branch to merge
   drill     Lose something on a scratch copy, get it back, and time it
 
 Develop:
@@ -127,6 +129,9 @@ pub(crate) enum Command {
     Registry(registry::Args),
     /// Whether live inputs and predictions are still like those the model was tested on
     Drift(keep::Passed),
+    /// Turn what callers said that pictures really were into pictures to train on
+    Feedback(keep::Passed),
+    Retrain(Box<retrain::Args>),
     Drill(drill::Args),
     Init(init::Args),
     Doctor(doctor::Args),
@@ -164,6 +169,8 @@ impl Command {
             Self::Audit(args) => args.run(repo),
             Self::Cluster(command) => command.run(repo),
             Self::Drift(passed) => passed.run(repo, "drift"),
+            Self::Feedback(passed) => passed.run(repo, "feedback"),
+            Self::Retrain(args) => args.run(repo),
             Self::Runs(passed) => passed.run(repo, "runs"),
             Self::Track(passed) => passed.run(repo, "track"),
             Self::Registry(args) => args.run(repo),

@@ -12,7 +12,7 @@ pub(crate) mod history;
 pub(crate) mod hold;
 pub(crate) mod image;
 pub(crate) mod manifests;
-mod models;
+pub(crate) mod models;
 pub(crate) mod program;
 pub(crate) mod promote;
 pub(crate) mod release;

@@ -2,9 +2,11 @@
 //! the command as it stands.
 
 pub(crate) mod registry;
+pub(crate) mod retrain;
 pub(crate) mod tracking;
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use crate::process::Cmd;
 use crate::repo::Repo;
@@ -27,9 +29,17 @@ impl Passed {
 
 /// The program, told where things are.
 pub(crate) fn mlops(repo: &Repo) -> anyhow::Result<Cmd> {
+    mlops_in(repo, &std::env::current_dir()?)
+}
+
+/// `data`, about what the checkout versions.
+pub(crate) fn data(repo: &Repo) -> anyhow::Result<Cmd> {
+    Ok(mlops_in(repo, repo.root())?.arg("data"))
+}
+
+fn mlops_in(repo: &Repo, folder: &Path) -> anyhow::Result<Cmd> {
     let program = cargo::build(repo, "mlops", "mlops")?;
-    let here = std::env::current_dir()?;
-    Ok(Cmd::new(program, &here)
+    Ok(Cmd::new(program, folder)
         .env("MLOPS_MODEL", repo.latest_artifact())
         .env("MLOPS_RUNS", repo.runs()))
 }

@@ -171,6 +171,42 @@ impl GitMainline {
         Ok(Evidence { commits, marks, blobs })
     }
 
+    /// A commit with these files on top of `beneath`, else of main, that nothing points to yet; none where they are
+    /// there as they are.
+    pub(crate) fn commit(
+        &self,
+        beneath: Option<CommitId>,
+        files: &[(&str, String)],
+        message: &str,
+    ) -> anyhow::Result<Option<CommitId>> {
+        let parent = if let Some(commit) = beneath {
+            commit
+        } else {
+            let (tip, _) = self.names()?;
+            self.fetch(tip)?;
+            tip
+        };
+        let mut edits = commit::Edits::default();
+        for (path, content) in files {
+            edits.write(&|| self.git(), path, content)?;
+        }
+        let made = commit::commit(&|| self.git(), self.clock, parent, &edits, message)?;
+        let same = self.git().args(["diff-tree", "--quiet"]);
+        let same = same.args([parent.to_string(), made.to_string()]).succeeds();
+        Ok((!same).then_some(made))
+    }
+
+    pub(crate) fn has(&self, branch: &str) -> anyhow::Result<bool> {
+        let names = self.git().args(["ls-remote", "--quiet", "--", &self.remote]);
+        let ended = names.arg(format!("refs/heads/{branch}")).end()?;
+        if !ended.success {
+            return Err(NoAnswer::new(&ended.stderr))
+                .with_context(|| format!("asking `{}` for {branch}", self.remote))
+                .hint("git ls-remote shows whether the remote answers");
+        }
+        Ok(!ended.stdout.is_empty())
+    }
+
     fn wait(&self, lost: u32) {
         let longest = self.patience.saturating_mul(1 << lost.min(6));
         let longest = u64::try_from(longest.as_millis()).unwrap_or(u64::MAX).max(1);

@@ -7,6 +7,9 @@ use contract::task::Task;
 
 use crate::report::WithHint;
 
+/// Pictures that callers labelled. What of them is trained on is what Git has a pointer to.
+pub(crate) const LABELLED: &str = "model/data/feedback";
+
 pub(crate) struct Repo {
     root: PathBuf,
     /// Of what commands make and Git does not keep.

@@ -106,11 +106,19 @@ impl Manifest {
 pub struct DataRecord {
     /// The task's data name, or `synthetic-…`.
     pub name: String,
-    /// Over the pixels and labels as decoded, train before test.
+    /// Over the pixels and labels as decoded, train before test; with what was added to it, over that and the rest.
     pub digest: Digest,
     pub train: usize,
+    /// So many of `train` are pictures that a service was shown, labelled afterwards.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub added: usize,
     pub validation: usize,
     pub test: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_none(count: &usize) -> bool {
+    *count == 0
 }
 
 impl DataRecord {

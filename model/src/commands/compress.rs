@@ -23,6 +23,9 @@ pub(crate) struct Args {
     artifact: PathBuf,
     #[command(flatten)]
     data: DataArgs,
+    /// Folder with labelled pictures that it was trained on, too
+    #[arg(long, value_name = "DIR")]
+    also: Option<PathBuf>,
     /// Remove this share of each block's channels, then train what is left
     #[arg(long, value_name = "SHARE", value_parser = share)]
     prune: Option<f64>,
@@ -88,6 +91,7 @@ impl Args {
             plan,
             start: Some(start),
             source: self.data.source(),
+            also: self.also,
             destination: destination(self.out, self.artifacts).map_err(anyhow::Error::msg)?,
             runs: self.runs,
             resume: self.resume,

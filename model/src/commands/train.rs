@@ -17,6 +17,7 @@ use model::artifact::{self, Destination};
 use model::checkpoint::Checkpoint;
 use model::dataset::{Dataset, Holdout};
 use model::run::{Entry, Found, Recorded, Run, Status};
+use model::shown;
 use model::test_set::TestSet;
 use model::training::{Trained, Trainer, TrainingError};
 
@@ -39,6 +40,9 @@ pub(crate) struct Args {
     /// Train on pictures drawn by the task's generator
     #[arg(long)]
     synthetic: bool,
+    /// Train on these pictures, too, as `cargo xtask feedback` writes them
+    #[arg(long, value_name = "DIR")]
+    also: Option<PathBuf>,
     /// The same seed gives the same weights
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -100,12 +104,20 @@ pub(super) fn train(settings: &Settings, stop: &AtomicBool) -> anyhow::Result<Pa
     let Settings { task, plan, .. } = settings;
     settings.destination.demand_writable().context("no artifact can be written there")?;
     let holdout = Holdout { share: plan.recipe.validation, seed: plan.seed };
-    let (dataset, test) = Dataset::load(task, &settings.source, holdout)?;
+    let (mut dataset, test) = Dataset::load(task, &settings.source, holdout)?;
+    let mut left_out = 0;
+    if let Some(folder) = &settings.also {
+        left_out = dataset.add(&shown::read(folder, task)?, &test);
+    }
     let data = dataset.record(&test);
     if let Some(start) = &settings.start {
         start.demand(&data)?;
     }
     let progress = Progress::of(&dataset, plan);
+    if settings.also.is_some() {
+        let added = dataset.added;
+        progress.say(format_args!("{added} labelled pictures added, {left_out} held out already"));
+    }
     let mut run = open_run(settings, &data, &progress)?;
     let outcome = train_in(&run, settings, dataset, test, stop, &progress);
     match outcome {

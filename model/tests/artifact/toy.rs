@@ -50,6 +50,7 @@ pub(crate) fn test_split() -> Split {
 pub(crate) fn dataset() -> Arc<Dataset> {
     let (train, test) = (split(Stream::Train, 3000), test_split());
     Arc::new(Dataset {
+        added: 0,
         name: "synthetic-digits".to_owned(),
         digest: Digest::of(test.pixels()),
         shape: train.shape(),

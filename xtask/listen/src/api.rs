@@ -1,4 +1,4 @@
-//! What is answered over HTTP: the two ways in for a report, and what is told of ourselves.
+//! What is answered over HTTP: the ways in for a report, and what is told of ourselves.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +42,7 @@ pub(crate) fn router(receiver: Arc<Receiver>) -> impl Endpoint<Output = Response
     let refusing = Arc::clone(&receiver);
     Route::new()
         .at("/events", door(Report::bare))
+        .at("/alerts", door(Report::of_alerts))
         .at("/:workflow/dispatches", door(Report::of_dispatch))
         .at("/repos/:owner/:repo/actions/workflows/:workflow/dispatches", door(Report::of_dispatch))
         .at("/healthz", get(live))

@@ -1,4 +1,5 @@
-//! `gitops-listen`: takes Argo CD's reports where GitHub's workflows are not, and hands each to `xtask`.
+//! `gitops-listen`: takes Argo CD's reports where GitHub's workflows are not, and Alertmanager's alerts, and hands each
+//! to `xtask`.
 //!
 //! It decides nothing. What it accepted is in the [`spool`] before it says so, and stays there until a run
 //! of `xtask` has ended; what a run does is decided by main alone, so a run too many changes nothing.
@@ -32,6 +33,9 @@ use crate::config::{Config, Options};
 /// in a folder before it answers, and works the folder off: the oldest first, one at a time for each
 /// environment. Killed or restarted, it goes on where it was; a report that comes twice changes nothing.
 ///
+/// Alertmanager's alerts about drift come the same way and start `xtask retrain`, which trains here, or has a
+/// workflow do it (`XTASK_DISPATCH`): which alerts are sent is said where Alertmanager routes them.
+///
 /// `xtask` finds main by the variables `XTASK_REMOTE` and `XTASK_CLONE`, or in the checkout that this is
 /// started in. It is tried again where it says so (exit status 75). What a human has to look at (4), and
 /// what could not be handled at all, is posted to --page-url until that takes it.
@@ -48,6 +52,7 @@ Addresses:
                  a report as GitHub takes it: {\"ref\":\"main\",\"inputs\":{\"report\":\"…\"}}
   POST /{rollback,deployed}.yml/dispatches   the same
   POST /events   the report itself
+  POST /alerts   what Alertmanager's webhook sends, for `xtask retrain --alert`
   GET  /healthz  whether it lives
   GET  /readyz   whether it takes reports and handles them
   GET  /metrics  for Prometheus

@@ -26,6 +26,8 @@ pub(crate) enum Next {
 }
 
 const PAGED: i32 = 4;
+/// Of a model that may not ship, for one.
+const FINDINGS: i32 = 5;
 /// `EX_TEMPFAIL`.
 const TRY_AGAIN: i32 = 75;
 
@@ -72,7 +74,7 @@ impl Next {
     pub(crate) fn of(end: End, tries_left: usize) -> Self {
         match end {
             End::Code(0) => Self::Finish(Outcome::Done),
-            End::Code(PAGED) => Self::Finish(Outcome::Paged),
+            End::Code(PAGED | FINDINGS) => Self::Finish(Outcome::Paged),
             // Killed, for want of memory or by hand, it said nothing of the report.
             End::Code(TRY_AGAIN) | End::Killed if tries_left > 0 => Self::TryAgain,
             End::Code(TRY_AGAIN) => Self::Finish(Outcome::GaveUp),
@@ -90,7 +92,9 @@ mod tests {
     #[test]
     fn statuses_are_read_as_the_workflows_read_them_and_a_killed_one_is_no_verdict() {
         use Outcome::{Done, Failed, GaveUp, Paged};
-        for (code, next) in [(0, Done), (4, Paged), (1, Failed), (2, Failed), (3, Failed)] {
+        for (code, next) in
+            [(0, Done), (4, Paged), (5, Paged), (1, Failed), (2, Failed), (3, Failed)]
+        {
             assert_eq!(Next::of(End::Code(code), 4), Next::Finish(next), "{code}");
         }
         assert_eq!(Next::of(End::Code(75), 1), Next::TryAgain);

@@ -1,6 +1,7 @@
 //! [`Report`]: what is accepted, read only as far as its handling needs: for which environment it is, and
 //! by which command it is handled. What it means, `xtask` decides by looking at Git.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::Deserialize;
@@ -39,6 +40,8 @@ impl fmt::Display for Id {
 enum Kind {
     Deployed,
     Other,
+    /// What Alertmanager sends. Which alerts are sent is decided there.
+    Alerts,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -69,6 +72,23 @@ struct Payload {
     env: String,
 }
 
+/// Of Alertmanager's webhook.
+#[derive(Deserialize)]
+struct Message {
+    version: String,
+    alerts: Vec<Alert>,
+}
+
+#[derive(Deserialize)]
+#[expect(dead_code, reason = "they are there, or it is no alert")]
+struct Alert {
+    status: String,
+    labels: HashMap<String, String>,
+}
+
+/// In place of an environment's name: one is handled at a time.
+const ALERTS: &str = "alerts";
+
 impl Report {
     /// The body of a workflow's dispatch.
     pub(crate) fn of_dispatch(json: &[u8]) -> Result<Self, Unreadable> {
@@ -85,6 +105,23 @@ impl Report {
     pub(crate) fn bare(json: &[u8]) -> Result<Self, Unreadable> {
         let text = std::str::from_utf8(json).map_err(|_error| Unreadable("it is not UTF-8"))?;
         Self::new(text.to_owned())
+    }
+
+    /// What Alertmanager sends to a webhook.
+    pub(crate) fn of_alerts(json: &[u8]) -> Result<Self, Unreadable> {
+        let wrong = "the body is no message of Alertmanager's webhook, version 4";
+        let message: Message = serde_json::from_slice(json).map_err(|_error| Unreadable(wrong))?;
+        if message.version != "4" || message.alerts.is_empty() {
+            return Err(Unreadable(wrong));
+        }
+        let body = std::str::from_utf8(json).map_err(|_error| Unreadable("it is not UTF-8"))?;
+        let (id, environment) = (Id::of(body), ALERTS.to_owned());
+        Ok(Self { id, environment, kind: Kind::Alerts, body: body.to_owned() })
+    }
+
+    /// Of whatever was accepted.
+    pub(crate) fn kept(json: &[u8]) -> Result<Self, Unreadable> {
+        Self::bare(json).or_else(|wrong| Self::of_alerts(json).map_err(|_alerts| wrong))
     }
 
     fn new(body: String) -> Result<Self, Unreadable> {
@@ -112,6 +149,7 @@ impl Report {
         match self.kind {
             Kind::Deployed => &["deployed", "--event", "-"],
             Kind::Other => &["rollback", "--auto", "--event", "-"],
+            Kind::Alerts => &["retrain", "--alert", "-"],
         }
     }
 }
@@ -131,6 +169,25 @@ mod tests {
         assert_eq!(dispatched.arguments()[0], "rollback");
         let deployed = Report::bare(REPORT.replace("failed", "deployed").as_bytes()).unwrap();
         assert_eq!(deployed.arguments()[0], "deployed");
+    }
+
+    #[test]
+    fn what_alertmanager_sends_is_handled_by_another_command() {
+        let alert = r#"{"status":"firing","labels":{"alertname":"InputsDrift"}}"#;
+        let message = format!(r#"{{"version":"4","status":"firing","alerts":[{alert}]}}"#);
+        let report = Report::of_alerts(message.as_bytes()).unwrap();
+        assert_eq!(report.arguments()[0], "retrain");
+        assert_eq!(Report::kept(message.as_bytes()).unwrap(), report);
+        assert!(Report::bare(message.as_bytes()).is_err());
+        for wrong in [
+            "[]".to_owned(),
+            REPORT.to_owned(),
+            message.replace("\"4\"", "\"5\""),
+            message.replace(alert, ""),
+            message.replace("labels", "label"),
+        ] {
+            assert!(Report::of_alerts(wrong.as_bytes()).is_err(), "{wrong}");
+        }
     }
 
     #[test]

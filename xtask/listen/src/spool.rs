@@ -70,7 +70,7 @@ impl Spool {
         let mut found = Vec::new();
         for file in list(&self.root.join("waiting"))? {
             let body = fs_err::read(&file)?;
-            let report = Report::bare(&body).ok();
+            let report = Report::kept(&body).ok();
             let report = report.filter(|report| file == self.file(&report.id));
             if let Some(Report { id, environment, .. }) = report {
                 let accepted = fs_err::metadata(&file)?.modified()?;
@@ -126,7 +126,7 @@ impl Spool {
             }
             body => body?,
         };
-        let report = Report::bare(&body).ok().filter(|report| report.id == *id);
+        let report = Report::kept(&body).ok().filter(|report| report.id == *id);
         if report.is_none() {
             self.finish(id, "spoiled")?;
         }

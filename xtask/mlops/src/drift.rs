@@ -18,8 +18,9 @@ use contract::artifact::Artifact;
 use contract::atomic;
 
 use self::distance::Limits;
-use self::log::Log;
+pub(crate) use self::log::Log;
 use self::observed::Reader;
+pub(crate) use self::observed::Skip;
 use self::report::Report;
 use self::tally::{Every, Tally};
 use crate::ending::Findings;
@@ -58,12 +59,12 @@ pub(crate) struct Args {
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Form {
+pub(crate) enum Form {
     Markdown,
     Json,
 }
 
-fn share(text: &str) -> Result<f64, String> {
+pub(crate) fn share(text: &str) -> Result<f64, String> {
     number(text).filter(|share| (0.0..=1.0).contains(share)).ok_or("not between 0 and 1".to_owned())
 }
 

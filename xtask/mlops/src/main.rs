@@ -4,6 +4,7 @@
 mod data;
 mod drift;
 mod ending;
+mod feedback;
 mod runs;
 mod track;
 
@@ -27,6 +28,7 @@ enum Command {
     #[command(subcommand)]
     Data(data::Command),
     Drift(drift::Args),
+    Feedback(feedback::Args),
     Runs(runs::Args),
     Track(track::Args),
     Registry(track::RegistryArgs),
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Data(command) => command.run(),
         Command::Drift(args) => args.run(),
+        Command::Feedback(args) => args.run(),
         Command::Runs(args) => args.run(),
         Command::Track(args) => args.run(),
         Command::Registry(args) => args.run(),

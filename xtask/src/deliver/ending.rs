@@ -100,7 +100,7 @@ impl Stop {
 }
 
 /// The one edge at which an ending becomes an exit status.
-pub(crate) fn end(result: Result<(), Stop>) -> anyhow::Result<()> {
+pub(crate) fn end<T>(result: Result<T, Stop>) -> anyhow::Result<T> {
     result.map_err(|Stop { ending, error }| {
         error.context(Exit { code: ending.code(), message: ending.sentence().to_owned() })
     })
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn a_failing_program_inside_does_not_decide_the_exit_status() {
         let inside = Exit { code: 128, message: "`git` failed".to_owned() };
-        let error = end(Err(anyhow::Error::from(inside).into())).unwrap_err();
+        let error = end::<()>(Err(anyhow::Error::from(inside).into())).unwrap_err();
         assert_eq!(error.downcast_ref::<Exit>().unwrap().code, 1);
     }
 }

@@ -27,17 +27,17 @@ use crate::report::{WithHint, data};
 pub(crate) struct Args {
     /// Artifact folder, or the artifact's own image as NAME@sha256:… [default: the one trained last]
     #[arg(long, value_name = "DIR|IMAGE")]
-    model: Option<String>,
+    pub(crate) model: Option<String>,
     /// The newest verified model of this environment must not be better
     #[arg(long, default_value = "production", value_name = "ENV")]
-    champion: String,
+    pub(crate) champion: String,
     /// What may ship [default: model/gate.yaml]
     #[arg(long, value_name = "FILE")]
-    policy: Option<PathBuf>,
+    pub(crate) policy: Option<PathBuf>,
     #[command(flatten)]
-    remote: Remote,
+    pub(crate) remote: Remote,
     #[command(flatten)]
-    store: Store,
+    pub(crate) store: Store,
 }
 
 impl Args {

@@ -52,6 +52,9 @@ fn render(repo: &Repo, name: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Below argocd: what is applied by hand beside it, and is no part of an environment.
+const BESIDE: [&str; 2] = ["listen", "retrain"];
+
 pub(crate) fn check(repo: &Repo) -> anyhow::Result<()> {
     let mut mistakes = Vec::new();
     let mut rendered = Vec::new();
@@ -85,6 +88,16 @@ pub(crate) fn check(repo: &Repo) -> anyhow::Result<()> {
     }
     let argocd = argocd::mistakes(repo, &parsed)?;
     mistakes.extend(argocd.into_iter().map(|text| ("argocd".to_owned(), text)));
+    for folder in BESIDE {
+        let path = format!("argocd/{folder}");
+        if !repo.path(&path).is_dir() {
+            continue;
+        }
+        match kustomize::build(&repo.path(&path))? {
+            Err(error) => mistakes.push((path.clone(), format!("cannot be rendered: {error}"))),
+            Ok(manifests) => rendered.push((folder.to_owned(), manifests)),
+        }
+    }
     mistakes.extend(kubeconform::mistakes(&rendered)?);
     if mistakes.is_empty() {
         report.iter().for_each(data);

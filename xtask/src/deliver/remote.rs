@@ -8,7 +8,8 @@ use gitops::decide::Action;
 use gitops::environment::Environment;
 use gitops::guards::Guard;
 use gitops::image_reference::ImageReference;
-use gitops::mainline::{Built, Mainline, Push, Update, publish};
+use gitops::mainline::{Built, MAIN, Mainline, Push, Update, publish};
+use gitops::object_id::CommitId;
 use gitops::plan::Plan;
 use gitops::signing::Demand;
 use gitops::snapshot::Snapshot;
@@ -49,6 +50,36 @@ impl Remote {
         self.clone.as_deref().unwrap_or(repo.root())
     }
 
+    /// A commit on top of main, or of `beneath`, that nothing points to yet.
+    pub(crate) fn commit(
+        &self,
+        repo: &Repo,
+        beneath: Option<CommitId>,
+        files: &[(&str, String)],
+        message: &str,
+    ) -> anyhow::Result<Option<CommitId>> {
+        self.open(repo)?.commit(beneath, files, message)
+    }
+
+    pub(crate) fn has(&self, repo: &Repo, branch: &str) -> anyhow::Result<bool> {
+        self.open(repo)?.has(branch)
+    }
+
+    /// Makes it a branch, for people to merge.
+    pub(crate) fn propose(
+        &self,
+        repo: &Repo,
+        branch: &str,
+        commit: CommitId,
+    ) -> anyhow::Result<()> {
+        let update = Update { reference: reference(branch), to: commit };
+        match self.open(repo)?.push(&[update])? {
+            Push::Done => step(format_args!("\npushed as {branch}")),
+            Push::Lost => step(format_args!("\nnothing to do: the branch {branch} is there")),
+        }
+        Ok(())
+    }
+
     pub(crate) fn snapshot(&self, repo: &Repo) -> anyhow::Result<Arc<Snapshot>> {
         self.open(repo)?.load()
     }
@@ -70,6 +101,21 @@ pub(crate) struct Publication {
     /// Print what would be written, and write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+    /// Not on main.
+    #[arg(skip)]
+    pub(crate) onto: Option<Onto>,
+}
+
+/// A branch for people to merge. Its last commit is the one that would be made on main.
+#[derive(Debug, Clone)]
+pub(crate) struct Onto {
+    pub(crate) branch: String,
+    /// A commit on top of main that goes before.
+    pub(crate) after: Option<CommitId>,
+}
+
+fn reference(branch: &str) -> String {
+    format!("refs/heads/{branch}")
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,19 +189,31 @@ impl Publication {
 
     fn open(&self, repo: &Repo) -> anyhow::Result<Main> {
         let effect = if self.dry_run { Effect::Rehearsed } else { Effect::Published };
-        Ok(Main { git: self.remote.open(repo)?, effect, seen: None })
+        Ok(Main { git: self.remote.open(repo)?, effect, onto: self.onto.clone(), seen: None })
     }
 }
 
 struct Main {
     git: GitMainline,
     effect: Effect,
+    onto: Option<Onto>,
     /// What was looked at serves until something is pushed; who was faster, the push tells.
     seen: Option<Arc<Snapshot>>,
 }
 
 impl Main {
     fn tell(&self, plan: &Plan, tries: u32) {
+        if let Some(Onto { branch, .. }) = &self.onto {
+            data(plan.message().trim_end());
+            return step(match self.effect {
+                Effect::Published => {
+                    format!("\npushed as {branch}; whoever merges it ships the model")
+                }
+                Effect::Rehearsed => {
+                    format!("\nnothing was changed: this is what {branch} would hold")
+                }
+            });
+        }
         data(plan.to_string().trim_end());
         match self.effect {
             Effect::Published if tries == 1 => step("\npublished"),
@@ -178,14 +236,32 @@ impl Mainline for Main {
     }
 
     fn build(&mut self, plan: &Plan) -> anyhow::Result<Built> {
-        self.git.build(plan)
+        match self.onto {
+            Some(Onto { after: Some(parent), .. }) => {
+                self.git.build(&Plan { parent, ..plan.clone() })
+            }
+            _ => self.git.build(plan),
+        }
     }
 
     fn push(&mut self, updates: &[Update]) -> anyhow::Result<Push> {
         self.seen = None;
         match self.effect {
-            Effect::Published => self.git.push(updates),
             Effect::Rehearsed => Ok(Push::Done),
+            Effect::Published => match &self.onto {
+                None => self.git.push(updates),
+                Some(Onto { branch, .. }) => {
+                    let elsewhere = |update: &Update| Update {
+                        reference: if update.reference == MAIN {
+                            reference(branch)
+                        } else {
+                            update.reference.clone()
+                        },
+                        ..*update
+                    };
+                    self.git.push(&updates.iter().map(elsewhere).collect::<Vec<_>>())
+                }
+            },
         }
     }
 

@@ -166,6 +166,7 @@ pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
             commands: vec![e2e(repo, "demo"), e2e(repo, "drill")],
         },
         Tier { name: "drift", needs: &[Libtorch, Data], commands: vec![e2e(repo, "drift")] },
+        Tier { name: "retrain", needs: &[Libtorch, Data], commands: vec![e2e(repo, "retrain")] },
         Tier {
             name: "versioned",
             needs: &[Dvc],

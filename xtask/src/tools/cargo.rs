@@ -15,10 +15,18 @@ pub(crate) fn cargo(repo: &Repo) -> Cmd {
     Cmd::new("cargo", repo.root())
 }
 
-/// Builds one package's binary in the release profile and says where it is.
+/// Builds one package's binary in the release profile and says where it is. Where programs come with us, as in an
+/// image, nothing is built.
 pub(crate) fn build(repo: &Repo, package: &str, binary: &str) -> anyhow::Result<PathBuf> {
+    if let Some(folder) = programs() {
+        return Ok(folder.join(binary));
+    }
     cargo(repo).args(["build", "--quiet", "--release", "--locked", "--package", package]).run()?;
     Ok(release_folder()?.join(binary))
+}
+
+fn programs() -> Option<PathBuf> {
+    std::env::var_os("XTASK_PROGRAMS").filter(|folder| !folder.is_empty()).map(PathBuf::from)
 }
 
 /// Builds one of a package's examples in the release profile and says where it is.

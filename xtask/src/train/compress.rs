@@ -11,7 +11,7 @@ use crate::libtorch;
 use crate::process::Cmd;
 use crate::repo::{Repo, read_task};
 use crate::report::{WithHint, step};
-use crate::tools::cargo;
+use crate::tools::{cargo, git};
 use crate::train::{data, training};
 
 /// Make a smaller model out of a trained one, and compare both
@@ -78,8 +78,11 @@ impl Args {
         if self.int8 {
             compressor = compressor.arg("--int8");
         }
+        let was_shown = artifact.manifest().data.added > 0;
         let common = training::Common {
             dataset,
+            also: if was_shown { training::labelled(repo)? } else { None },
+            head: git::head(repo),
             threads: self.threads,
             out: self.out,
             resume: self.resume,

@@ -2,14 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::keep;
 use crate::libtorch;
 use crate::process::Cmd;
-use crate::repo::{Repo, read_task};
+use crate::repo::{LABELLED, Repo, read_task};
 use crate::report::step;
-use crate::tools::{cargo, git};
+use crate::tools::cargo;
+use crate::tools::git::{self, Head};
 use crate::train::data::{self, Dataset};
 
-#[derive(clap::Args)]
+#[derive(clap::Args, Clone)]
 pub(crate) struct Args {
     /// `quick` (seconds), `release` (minutes, the best), or a file like those in model/recipes
     #[arg(long, default_value = "release", value_name = "quick|release|FILE")]
@@ -66,6 +68,11 @@ impl Args {
 
     /// The trainer's command, once all it needs is there.
     pub(crate) fn trainer(self, repo: &Repo) -> anyhow::Result<Cmd> {
+        self.trainer_at(repo, git::head(repo))
+    }
+
+    /// As [`trainer`](Self::trainer), of what its artifact says that it came from.
+    pub(crate) fn trainer_at(self, repo: &Repo, head: Option<Head>) -> anyhow::Result<Cmd> {
         let task_file = self.source.task.path(repo);
         let task = read_task(&task_file)?;
         let dataset =
@@ -79,14 +86,21 @@ impl Args {
             .arg(task_file)
             .args(["--recipe", &self.recipe, "--seed", &self.seed.to_string()])
             .args(["--device", &self.device]);
+        let is_own = task.name == read_task(&repo.task_file())?.name;
+        let also = if dataset != Dataset::Synthetic && is_own { labelled(repo)? } else { None };
         let Self { threads, out, resume, within, .. } = self;
-        Ok(Common { dataset, threads, out, resume, within }.told_to(trainer, repo))
+        let common = Common { dataset, also, head, threads, out, resume, within };
+        Ok(common.told_to(trainer, repo))
     }
 }
 
 /// What the trainer is told, whatever it is to do.
 pub(crate) struct Common {
     pub(crate) dataset: Dataset,
+    /// Labelled pictures to train on, too.
+    pub(crate) also: Option<PathBuf>,
+    /// What the artifact says that it came from.
+    pub(crate) head: Option<Head>,
     pub(crate) threads: Option<u16>,
     pub(crate) out: Option<PathBuf>,
     pub(crate) resume: bool,
@@ -100,12 +114,15 @@ impl Common {
             None => (repo.artifacts(), repo.runs()),
         };
         let mut trainer = trainer.arg("--artifacts").arg(artifacts).arg("--runs").arg(runs);
+        if let Some(folder) = self.also {
+            trainer = trainer.arg("--also").arg(folder);
+        }
         trainer = match self.dataset {
             Dataset::Files(folder) => trainer.arg("--data-dir").arg(folder),
             Dataset::Synthetic => trainer.arg("--synthetic"),
             Dataset::Folders => trainer,
         };
-        if let Some(head) = git::head(repo) {
+        if let Some(head) = self.head {
             trainer = trainer.args(["--revision", &head.revision]);
             if head.dirty {
                 trainer = trainer.arg("--dirty");
@@ -122,4 +139,15 @@ impl Common {
         }
         trainer
     }
+}
+
+/// What callers labelled, as far as Git says so.
+pub(crate) fn labelled(repo: &Repo) -> anyhow::Result<Option<PathBuf>> {
+    let folder = repo.path(LABELLED);
+    if !folder.with_added_extension("dvc").is_file() {
+        return Ok(None);
+    }
+    step("data: pictures that callers labelled");
+    keep::data(repo)?.args(["pull", LABELLED]).run()?;
+    Ok(Some(folder))
 }

@@ -23,6 +23,8 @@ pub(in crate::commands) struct Settings {
     /// None: random weights.
     pub(in crate::commands) start: Option<Start>,
     pub(in crate::commands) source: Source,
+    /// Labelled pictures to train on, too.
+    pub(in crate::commands) also: Option<PathBuf>,
     pub(in crate::commands) destination: Destination,
     pub(in crate::commands) runs: PathBuf,
     pub(in crate::commands) resume: bool,
@@ -74,6 +76,7 @@ impl Settings {
             task,
             start: None,
             source,
+            also: args.also,
             destination,
             runs: args.runs,
             resume: args.resume,

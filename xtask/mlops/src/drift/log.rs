@@ -16,14 +16,14 @@ const BUFFER: usize = 256 << 10;
 /// RFC 1952.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-pub(super) struct Log {
+pub(crate) struct Log {
     path: PathBuf,
     lines: Box<dyn BufRead>,
     line: Vec<u8>,
 }
 
 impl Log {
-    pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let file: Box<dyn Read> =
             if path == Path::new("-") { Box::new(stdin()) } else { Box::new(File::open(path)?) };
         let mut file = BufReader::with_capacity(BUFFER, file);
@@ -37,7 +37,7 @@ impl Log {
     }
 
     /// Nothing at the end.
-    pub(super) fn next_line(&mut self) -> anyhow::Result<Option<Result<&[u8], Skip>>> {
+    pub(crate) fn next_line(&mut self) -> anyhow::Result<Option<Result<&[u8], Skip>>> {
         self.line.clear();
         let most = LONGEST as u64 + 1;
         let read = self.lines.by_ref().take(most).read_until(b'\n', &mut self.line);

@@ -19,7 +19,7 @@ pub(super) struct Observed<'a> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Skip {
+pub(crate) enum Skip {
     OtherModel,
     OtherSchema,
     Clock,
@@ -30,7 +30,7 @@ pub(super) enum Skip {
 }
 
 impl Skip {
-    pub(super) fn reason(self) -> &'static str {
+    pub(crate) fn reason(self) -> &'static str {
         match self {
             Self::OtherModel => "another model answered",
             Self::OtherSchema => "of another schema",

@@ -167,7 +167,12 @@ impl Stage {
     }
 
     pub(in crate::operate) fn publication(&self) -> Publication {
-        Publication { remote: Remote::of(&self.clone()), store: self.store.clone(), dry_run: false }
+        Publication {
+            remote: Remote::of(&self.clone()),
+            store: self.store.clone(),
+            dry_run: false,
+            onto: None,
+        }
     }
 
     /// Main's newest commit.
