@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use contract::artifact::{EVALUATION, METRICS, MODEL, WEIGHTS};
-use contract::manifest::{CompressionRecord, Manifest};
+use contract::manifest::{CompressionRecord, DataRecord, Manifest};
 
 pub fn card(manifest: &Manifest) -> String {
     let Manifest { task, data, training, metrics, .. } = manifest;
@@ -43,18 +43,7 @@ pub fn card(manifest: &Manifest) -> String {
             latency.batch, latency.microseconds_per_image
         ));
     }
-    line(format!("\n## Data\n\n`{}`, digest `{}`.", data.name, data.digest));
-    line(format!(
-        "{} images were trained on, {} chosen by class out of the training images validated, {} tested. \
-         The test images were read once, after training.",
-        data.train, data.validation, data.test
-    ));
-    if data.added > 0 {
-        line(format!(
-            "\n{} of those trained on were shown to a service and labelled by its callers; none validates or tests.",
-            data.added
-        ));
-    }
+    line(trained_on(data));
     line(
         "\n## By class\n\n| class | images | precision | recall |\n|---|---:|---:|---:|".to_owned(),
     );
@@ -110,6 +99,23 @@ pub fn card(manifest: &Manifest) -> String {
         data.name
     ));
     card
+}
+
+fn trained_on(data: &DataRecord) -> String {
+    let mut text = format!(
+        "\n## Data\n\n`{}`, digest `{}`.\n{} images were trained on, {} chosen by class out of the training images \
+         validated, {} tested. The test images were read once, after training.",
+        data.name, data.digest, data.train, data.validation, data.test
+    );
+    if data.added > 0 {
+        write!(
+            text,
+            "\n\n{} of those trained on were shown to a service and labelled by its callers; none validates or tests.",
+            data.added
+        )
+        .expect("writing to a String cannot fail");
+    }
+    text
 }
 
 fn compressed_from(compression: &CompressionRecord) -> String {
