@@ -3,6 +3,7 @@
 
 pub(crate) mod registry;
 pub(crate) mod tracking;
+pub(crate) mod tuning;
 
 use std::ffi::OsString;
 
@@ -31,5 +32,6 @@ pub(crate) fn mlops(repo: &Repo) -> anyhow::Result<Cmd> {
     let here = std::env::current_dir()?;
     Ok(Cmd::new(program, &here)
         .env("MLOPS_MODEL", repo.latest_artifact())
-        .env("MLOPS_RUNS", repo.runs()))
+        .env("MLOPS_RUNS", repo.runs())
+        .env("MLOPS_STUDIES", repo.studies()))
 }

@@ -87,6 +87,8 @@ impl Args {
             task,
             plan,
             start: Some(start),
+            trial: false,
+            tags: Vec::new(),
             source: self.data.source(),
             destination: destination(self.out, self.artifacts).map_err(anyhow::Error::msg)?,
             runs: self.runs,

@@ -6,6 +6,7 @@ mod drift;
 mod ending;
 mod runs;
 mod track;
+mod tune;
 
 use std::io::{Write as _, stderr};
 use std::process::ExitCode;
@@ -30,6 +31,7 @@ enum Command {
     Runs(runs::Args),
     Track(track::Args),
     Registry(track::RegistryArgs),
+    Tune(tune::Args),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Command::Runs(args) => args.run(),
         Command::Track(args) => args.run(),
         Command::Registry(args) => args.run(),
+        Command::Tune(args) => args.run(),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,6 @@
 //! What `train` does: libtorch, data, trainer, in this order; the trainer takes over the process.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::libtorch;
@@ -100,17 +101,7 @@ impl Common {
             None => (repo.artifacts(), repo.runs()),
         };
         let mut trainer = trainer.arg("--artifacts").arg(artifacts).arg("--runs").arg(runs);
-        trainer = match self.dataset {
-            Dataset::Files(folder) => trainer.arg("--data-dir").arg(folder),
-            Dataset::Synthetic => trainer.arg("--synthetic"),
-            Dataset::Folders => trainer,
-        };
-        if let Some(head) = git::head(repo) {
-            trainer = trainer.args(["--revision", &head.revision]);
-            if head.dirty {
-                trainer = trainer.arg("--dirty");
-            }
-        }
+        trainer = trainer.args(learnt_from(self.dataset, repo));
         if let Some(threads) = self.threads {
             trainer = trainer.args(["--threads", &threads.to_string()]);
         }
@@ -122,4 +113,20 @@ impl Common {
         }
         trainer
     }
+}
+
+/// Where the data is, and the commit to record.
+pub(crate) fn learnt_from(dataset: Dataset, repo: &Repo) -> Vec<OsString> {
+    let mut args: Vec<OsString> = match dataset {
+        Dataset::Files(folder) => vec!["--data-dir".into(), folder.into()],
+        Dataset::Synthetic => vec!["--synthetic".into()],
+        Dataset::Folders => Vec::new(),
+    };
+    if let Some(head) = git::head(repo) {
+        args.extend(["--revision".into(), head.revision.into()]);
+        if head.dirty {
+            args.push("--dirty".into());
+        }
+    }
+    args
 }
