@@ -131,16 +131,17 @@ fn every_package_inherits_the_lints() {
 }
 
 #[test]
-fn only_one_module_of_xtask_starts_programs() {
+fn only_named_modules_of_xtask_start_programs() {
     for (folder, only) in [
-        ("xtask/src", "src/process.rs"),
-        ("xtask/listen/src", "src/command.rs"),
-        ("xtask/mlops/src", "data/git.rs"),
+        ("xtask/src", &["src/process.rs"][..]),
+        ("xtask/listen/src", &["src/command.rs"]),
+        ("xtask/mlops/src", &["data/git.rs", "tune/trainer.rs"]),
     ] {
         for file in rust_files_under(folder) {
             let text = fs_err::read_to_string(&file).unwrap();
             let starts = text.contains("duct::") || text.contains("process::Command");
-            assert_eq!(starts, file.ends_with(only), "{}", file.display());
+            let is_named = only.iter().any(|only| file.ends_with(only));
+            assert_eq!(starts, is_named, "{}", file.display());
         }
     }
 }

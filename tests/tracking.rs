@@ -16,6 +16,12 @@ mod registry;
 mod replayed;
 #[path = "tracking/runs.rs"]
 mod runs;
+#[path = "tracking/study.rs"]
+mod study;
+// Of the tests of `tune`: a task that is learnt in a second.
+#[path = "tune/world.rs"]
+#[expect(dead_code, reason = "it has more than is wanted here")]
+mod world;
 // Of the loop's tests: a fork with a remote, where Changes are verified and rolled back.
 #[path = "loop/scratch.rs"]
 #[expect(dead_code, reason = "it has more than is wanted here")]

@@ -6,13 +6,18 @@ mod compress;
 mod data;
 mod evaluate;
 mod probes;
+mod recipe;
 mod train;
 
 use std::fmt::Display;
 use std::io::Write as _;
 
+use model::training::TrainingError;
+
 /// Exit status of what was stopped on request, as shells report it after Ctrl-C.
 const INTERRUPTED: u8 = 130;
+/// Of a training that came to nothing by its recipe: another one may do.
+const DIVERGED: u8 = 3;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
@@ -21,6 +26,7 @@ pub(crate) enum Command {
     Evaluate(evaluate::Args),
     Classify(classify::Args),
     Probes(probes::Args),
+    Recipe(recipe::Args),
     #[command(subcommand)]
     Bench(bench::Command),
 }
@@ -33,6 +39,7 @@ impl Command {
             Self::Evaluate(args) => args.run(),
             Self::Classify(args) => args.run(),
             Self::Probes(args) => args.run(),
+            Self::Recipe(args) => args.run(),
             Self::Bench(command) => command.run(),
         }
     }
@@ -40,7 +47,13 @@ impl Command {
 
 /// Exit status of a command that ended with `error`.
 pub(crate) fn status(error: &anyhow::Error) -> u8 {
-    if error.is::<train::Interrupted>() { INTERRUPTED } else { 1 }
+    if error.is::<train::Interrupted>() {
+        INTERRUPTED
+    } else if matches!(error.downcast_ref(), Some(TrainingError::Diverged { .. })) {
+        DIVERGED
+    } else {
+        1
+    }
 }
 
 /// Data, to stdout.

@@ -111,6 +111,11 @@ impl Run {
     pub fn finish(mut self, artifact: &Path, files: Vec<Recorded>) -> Result<(), RunError> {
         self.record.artifact_uri = Some(artifact.display().to_string());
         self.record.artifacts = files;
+        self.finish_without_artifact()
+    }
+
+    /// Of a training that was to make none.
+    pub fn finish_without_artifact(mut self) -> Result<(), RunError> {
         self.end(Status::Finished)?;
         match fs_err::remove_file(self.checkpoint()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),

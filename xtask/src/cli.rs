@@ -9,7 +9,7 @@ use crate::deliver::{
     audit, diff, gate, history, hold, image, manifests, promote, release, rollback, status, watch,
 };
 use crate::develop::{bench, check, doctor, init, setup, test};
-use crate::keep::{self, registry, retrain, tracking};
+use crate::keep::{self, registry, retrain, tracking, tuning};
 use crate::operate::{cluster, demo, drill, serve, visit};
 use crate::repo::Repo;
 use crate::train::{data, probes};
@@ -73,6 +73,7 @@ Keep:
   runs      What was trained here: all runs, one, or several beside each other
   track     Send runs to an MLflow server: parameters, metrics, data, Git's commit, artifact, status and times
   registry  Make MLflow's aliases `champion` and `previous` say what main says
+  tune      Look for a better recipe, by validation images alone, and say whether it is one
   drift     Whether live inputs and predictions are still like those the model was tested on
   feedback  Turn what callers said that pictures really were into pictures to train on
   retrain   Train anew on what main describes and callers labelled; what passes the gate becomes a branch to merge
@@ -127,6 +128,7 @@ pub(crate) enum Command {
     /// Send runs to an MLflow server: parameters, metrics, data, Git's commit, artifact, status and times
     Track(keep::Passed),
     Registry(registry::Args),
+    Tune(tuning::Args),
     /// Whether live inputs and predictions are still like those the model was tested on
     Drift(keep::Passed),
     /// Turn what callers said that pictures really were into pictures to train on
@@ -174,6 +176,7 @@ impl Command {
             Self::Runs(passed) => passed.run(repo, "runs"),
             Self::Track(passed) => passed.run(repo, "track"),
             Self::Registry(args) => args.run(repo),
+            Self::Tune(args) => args.run(repo),
             Self::Drill(args) => args.run(repo),
             Self::Init(args) => args.run(repo),
             Self::Doctor(args) => args.run(repo),

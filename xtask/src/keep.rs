@@ -4,6 +4,7 @@
 pub(crate) mod registry;
 pub(crate) mod retrain;
 pub(crate) mod tracking;
+pub(crate) mod tuning;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -41,5 +42,6 @@ fn mlops_in(repo: &Repo, folder: &Path) -> anyhow::Result<Cmd> {
     let program = cargo::build(repo, "mlops", "mlops")?;
     Ok(Cmd::new(program, folder)
         .env("MLOPS_MODEL", repo.latest_artifact())
-        .env("MLOPS_RUNS", repo.runs()))
+        .env("MLOPS_RUNS", repo.runs())
+        .env("MLOPS_STUDIES", repo.studies()))
 }

@@ -77,6 +77,11 @@ impl Repo {
         self.home.join("runs")
     }
 
+    /// Of searches for a better recipe, each in a folder of its name.
+    pub(crate) fn studies(&self) -> PathBuf {
+        self.home.join("studies")
+    }
+
     /// What may ship.
     pub(crate) fn gate(&self) -> PathBuf {
         self.path("model/gate.yaml")

@@ -23,6 +23,9 @@ pub const LOCK: &str = "lock";
 /// Raised when a reader of the previous number could misread a record.
 pub const SCHEMA: u32 = 1;
 
+/// Tag of a run that belongs to another, such as a trial to its study: that one's id.
+pub const PARENT: &str = "xtask.parent_run_id";
+
 /// The one parameter that does not decide what comes out.
 pub const THREADS: &str = "threads";
 
@@ -145,6 +148,10 @@ impl Record {
     /// The last value of a parameter is the only one.
     pub fn param(&self, key: &str) -> Option<&str> {
         self.params.iter().find(|entry| entry.key == key).map(|entry| entry.value.as_str())
+    }
+
+    pub fn tag(&self, key: &str) -> Option<&str> {
+        self.tags.iter().find(|entry| entry.key == key).map(|entry| entry.value.as_str())
     }
 
     /// Whether both would have made the same model.

@@ -90,6 +90,8 @@ impl Args {
             task,
             plan,
             start: Some(start),
+            trial: false,
+            tags: Vec::new(),
             source: self.data.source(),
             also: self.also,
             destination: destination(self.out, self.artifacts).map_err(anyhow::Error::msg)?,

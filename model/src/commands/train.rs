@@ -2,6 +2,7 @@
 
 mod progress;
 pub(super) mod settings;
+mod trial;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ use settings::Settings;
 
 /// Train a model and print its artifact folder
 #[derive(clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Args {
     /// What is classified
     #[arg(long, value_name = "FILE")]
@@ -68,6 +70,19 @@ pub(crate) struct Args {
     /// The work tree differs from that commit
     #[arg(long, requires = "revision")]
     dirty: bool,
+    /// Judge by the validation images alone: the test set stays sealed, and there is no artifact
+    ///
+    /// What is printed is the run's folder, as soon as there is one. It stops when its stdin is closed.
+    #[arg(long, conflicts_with_all = ["out", "artifacts"])]
+    trial: bool,
+    /// Tag of the run's record
+    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = tag)]
+    tags: Vec<Entry>,
+}
+
+fn tag(text: &str) -> Result<Entry, String> {
+    let (key, value) = text.split_once('=').ok_or("not KEY=VALUE")?;
+    Ok(Entry::new(key, value))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -93,6 +108,9 @@ impl Args {
     pub(crate) fn run(self) -> anyhow::Result<()> {
         let stop = stop_on_signal()?;
         let settings = Settings::of(self)?;
+        if settings.trial {
+            return trial::run(&settings, &stop);
+        }
         let path = train(&settings, &stop)?;
         print(path.display())
             .with_context(|| format!("`{}` is written and cannot be told", path.display()))
@@ -127,14 +145,16 @@ pub(super) fn train(settings: &Settings, stop: &AtomicBool) -> anyhow::Result<Pa
             run.finish(&path, files(&path, &manifest)?)?;
             Ok(path)
         }
-        Err(error) => {
-            let status = if error.is::<Interrupted>() { Status::Killed } else { Status::Failed };
-            // Whatever keeps the record from being written is not what to tell: without an end, it is
-            // one of an interrupted run.
-            drop(run.end(status));
-            Err(with_way_forward(error, &run))
-        }
+        Err(error) => Err(ended_by(error, &mut run)),
     }
+}
+
+fn ended_by(error: anyhow::Error, run: &mut Run) -> anyhow::Error {
+    let status = if error.is::<Interrupted>() { Status::Killed } else { Status::Failed };
+    // Whatever keeps the record from being written is not what to tell: without an end, it is
+    // one of an interrupted run.
+    drop(run.end(status));
+    with_way_forward(error, run)
 }
 
 /// A training that ended through no fault of its own is not lost.
@@ -160,7 +180,8 @@ fn open_run(settings: &Settings, data: &DataRecord, progress: &Progress) -> anyh
         }
         progress.say(format_args!("nothing to resume: starting"));
     }
-    Ok(Run::start(&settings.runs, &settings.plan, data, tags(settings))?)
+    let tags = [tags(settings), settings.tags.clone()].concat();
+    Ok(Run::start(&settings.runs, &settings.plan, data, tags)?)
 }
 
 fn train_in(
@@ -172,7 +193,27 @@ fn train_in(
     progress: &Progress,
 ) -> anyhow::Result<PathBuf> {
     let dataset = Arc::new(dataset);
-    let mut trainer = Trainer::new(settings.plan.clone(), Arc::clone(&dataset))?;
+    let result = fit(run, settings, &dataset, stop, progress)?;
+    let path = write_artifact(&result, settings, &dataset, test)?;
+    let metrics = Artifact::open(&path)?.manifest().metrics.clone();
+    let finals = [
+        ("test/accuracy", metrics.accuracy),
+        ("test/loss", metrics.loss),
+        ("test/calibration_error", metrics.calibration_error),
+    ];
+    run.log(&result.epochs, &finals)?;
+    Ok(path)
+}
+
+/// From the run's checkpoint, where there is one, to the last step.
+fn fit(
+    run: &Run,
+    settings: &Settings,
+    dataset: &Arc<Dataset>,
+    stop: &AtomicBool,
+    progress: &Progress,
+) -> anyhow::Result<Trained> {
+    let mut trainer = Trainer::new(settings.plan.clone(), Arc::clone(dataset))?;
     if let Some(start) = &settings.start {
         start.apply(&mut trainer)?;
     }
@@ -196,16 +237,7 @@ fn train_in(
         }
     }
     progress.trained();
-    let result = trainer.finish();
-    let path = write_artifact(&result, settings, &dataset, test)?;
-    let metrics = Artifact::open(&path)?.manifest().metrics.clone();
-    let finals = [
-        ("test/accuracy", metrics.accuracy),
-        ("test/loss", metrics.loss),
-        ("test/calibration_error", metrics.calibration_error),
-    ];
-    run.log(&result.epochs, &finals)?;
-    Ok(path)
+    Ok(trainer.finish())
 }
 
 fn write_artifact(

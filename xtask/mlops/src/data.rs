@@ -15,7 +15,7 @@ mod object;
 mod pointer;
 mod pull;
 mod push;
-mod remote;
+pub(crate) mod remote;
 mod scalar;
 mod status;
 mod together;
@@ -62,7 +62,7 @@ fn told(what: impl Display) -> anyhow::Result<()> {
 }
 
 /// What went wrong, and what to do next.
-fn hinted(what: impl Display, hint: impl Display) -> anyhow::Error {
+pub(crate) fn hinted(what: impl Display, hint: impl Display) -> anyhow::Error {
     anyhow::anyhow!("{what}\n\nhint: {hint}")
 }
 
@@ -72,7 +72,7 @@ fn counted(number: usize, thing: &str) -> String {
 }
 
 /// Asynchronous work, done here and now. One runtime for all of it: connections that are kept open live in it.
-fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     let runtime = if let Some(runtime) = RUNTIME.get() {
         runtime

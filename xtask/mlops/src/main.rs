@@ -7,6 +7,7 @@ mod ending;
 mod feedback;
 mod runs;
 mod track;
+mod tune;
 
 use std::io::{Write as _, stderr};
 use std::process::ExitCode;
@@ -32,6 +33,7 @@ enum Command {
     Runs(runs::Args),
     Track(track::Args),
     Registry(track::RegistryArgs),
+    Tune(tune::Args),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Command::Runs(args) => args.run(),
         Command::Track(args) => args.run(),
         Command::Registry(args) => args.run(),
+        Command::Tune(args) => args.run(),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,6 +2,7 @@
 //! again, so that the same command is the first try, the next one and the repair.
 
 mod artifacts;
+mod beside;
 mod follow;
 mod registry;
 mod replay;
@@ -16,6 +17,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use fs_err::File;
 
+pub(crate) use beside::Args as BesideArgs;
 pub(crate) use registry::Args as RegistryArgs;
 
 use self::replay::{Replay, ReplayError};

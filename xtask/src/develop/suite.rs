@@ -49,6 +49,7 @@ pub(crate) fn checks(repo: &Repo) -> Vec<Tier> {
             commands: vec![
                 e2e(repo, "delivery").args(["--", "manifests::", "adoption::", "doctor::"]),
                 e2e(repo, "components"),
+                e2e(repo, "tune").args(["--", "job::"]),
             ],
         },
         Tier { name: "argocd", needs: &[Requirement::ArgoCd], commands: vec![e2e(repo, "argocd")] },
@@ -170,22 +171,17 @@ pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
         Tier {
             name: "versioned",
             needs: &[Dvc],
-            commands: vec![
-                cargo::cargo(repo).args([
-                    "build",
-                    "--quiet",
-                    "--release",
-                    "--locked",
-                    "--package",
-                    "mlops",
-                ]),
-                e2e(repo, "versioned"),
-            ],
+            commands: vec![mlops(repo), e2e(repo, "versioned")],
+        },
+        Tier {
+            name: "tune",
+            needs: &[Libtorch, Dvc],
+            commands: vec![mlops(repo), e2e(repo, "tune").args(["--", "--skip", "job::"])],
         },
         Tier {
             name: "tracking",
             needs: &[Libtorch, Mlflow],
-            commands: vec![e2e(repo, "tracking")],
+            commands: vec![mlops(repo), e2e(repo, "tracking")],
         },
         Tier { name: "second task", needs: &[Libtorch], commands: vec![e2e(repo, "second_task")] },
         Tier {
@@ -230,6 +226,11 @@ pub(crate) fn cluster(repo: &Repo, repository: &str) -> Tier {
         needs: &[Libtorch, Data, Kubernetes, Engine, Cluster],
         commands: vec![e2e(repo, "cluster").env("E2E_CLUSTER_IMAGE", repository)],
     }
+}
+
+/// Where tests start it themselves.
+fn mlops(repo: &Repo) -> Cmd {
+    cargo::cargo(repo).args(["build", "--quiet", "--release", "--locked", "--package", "mlops"])
 }
 
 fn e2e(repo: &Repo, test: &str) -> Cmd {

@@ -1,5 +1,6 @@
 //! What `train` does: libtorch, data, trainer, in this order; the trainer takes over the process.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::keep;
@@ -117,17 +118,7 @@ impl Common {
         if let Some(folder) = self.also {
             trainer = trainer.arg("--also").arg(folder);
         }
-        trainer = match self.dataset {
-            Dataset::Files(folder) => trainer.arg("--data-dir").arg(folder),
-            Dataset::Synthetic => trainer.arg("--synthetic"),
-            Dataset::Folders => trainer,
-        };
-        if let Some(head) = self.head {
-            trainer = trainer.args(["--revision", &head.revision]);
-            if head.dirty {
-                trainer = trainer.arg("--dirty");
-            }
-        }
+        trainer = trainer.args(learnt_from(self.dataset, self.head));
         if let Some(threads) = self.threads {
             trainer = trainer.args(["--threads", &threads.to_string()]);
         }
@@ -150,4 +141,20 @@ pub(crate) fn labelled(repo: &Repo) -> anyhow::Result<Option<PathBuf>> {
     step("data: pictures that callers labelled");
     keep::data(repo)?.args(["pull", LABELLED]).run()?;
     Ok(Some(folder))
+}
+
+/// Where the data is, and the commit to record.
+pub(crate) fn learnt_from(dataset: Dataset, head: Option<Head>) -> Vec<OsString> {
+    let mut args: Vec<OsString> = match dataset {
+        Dataset::Files(folder) => vec!["--data-dir".into(), folder.into()],
+        Dataset::Synthetic => vec!["--synthetic".into()],
+        Dataset::Folders => Vec::new(),
+    };
+    if let Some(head) = head {
+        args.extend(["--revision".into(), head.revision.into()]);
+        if head.dirty {
+            args.push("--dirty".into());
+        }
+    }
+    args
 }

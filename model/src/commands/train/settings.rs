@@ -13,6 +13,7 @@ use model::classifier::MAX_THREADS;
 use model::compress::Start;
 use model::dataset::Source;
 use model::recipe::Recipe;
+use model::run::Entry;
 use model::training::Plan;
 
 use super::{Args, Device};
@@ -29,6 +30,10 @@ pub(in crate::commands) struct Settings {
     pub(in crate::commands) runs: PathBuf,
     pub(in crate::commands) resume: bool,
     pub(in crate::commands) revision: SourceRecord,
+    /// No artifact, and no test set.
+    pub(in crate::commands) trial: bool,
+    /// Of the run's record, beside those that every run has.
+    pub(in crate::commands) tags: Vec<Entry>,
 }
 
 impl Settings {
@@ -40,13 +45,8 @@ impl Settings {
             Some(task) => keep(source(&args, task), &mut mistakes),
             None => None,
         };
-        if let (Some(task), Some((name, recipe))) = (&task, &recipe)
-            && recipe.net.output(task.input).is_none()
-        {
-            mistakes.push(format!(
-                "--recipe: the net of `{name}` leaves nothing of {} images",
-                task.input
-            ));
+        if let (Some(task), Some((name, recipe))) = (&task, &recipe) {
+            mistakes.extend(misfit(name, recipe, task));
         }
         let threads = keep(threads(args.threads), &mut mistakes);
         let device = keep(device(args.device), &mut mistakes);
@@ -81,6 +81,8 @@ impl Settings {
             runs: args.runs,
             resume: args.resume,
             revision: SourceRecord { git_revision: args.revision, dirty: args.dirty },
+            trial: args.trial,
+            tags: args.tags,
         })
     }
 }
@@ -96,13 +98,13 @@ fn keep<T>(result: Result<T, String>, mistakes: &mut Vec<String>) -> Option<T> {
     result.map_err(|mistake| mistakes.push(mistake)).ok()
 }
 
-fn read_task(path: &Path) -> Result<Task, String> {
+pub(in crate::commands) fn read_task(path: &Path) -> Result<Task, String> {
     let text = fs_err::read_to_string(path).map_err(|error| format!("--task: {error}"))?;
     Task::from_yaml(&text).map_err(|error| format!("--task `{}`: {error}", path.display()))
 }
 
 /// The recipe and its name.
-fn read_recipe(name: &str) -> Result<(String, Recipe), String> {
+pub(in crate::commands) fn read_recipe(name: &str) -> Result<(String, Recipe), String> {
     let shipped =
         |text: &str| Recipe::from_yaml(text, format!("model/recipes/{name}.yaml").as_ref());
     let recipe = match name {
@@ -112,6 +114,13 @@ fn read_recipe(name: &str) -> Result<(String, Recipe), String> {
     };
     let stem = Path::new(name).file_stem().and_then(|stem| stem.to_str()).unwrap_or("recipe");
     recipe.map(|recipe| (stem.to_owned(), recipe)).map_err(|error| format!("--recipe: {error}"))
+}
+
+/// What is wrong about a recipe for the pictures of this task.
+pub(in crate::commands) fn misfit(name: &str, recipe: &Recipe, task: &Task) -> Option<String> {
+    let leaves_nothing = recipe.net.output(task.input).is_none();
+    leaves_nothing
+        .then(|| format!("--recipe: the net of `{name}` leaves nothing of {} images", task.input))
 }
 
 fn source(args: &Args, task: &Task) -> Result<Source, String> {

@@ -74,11 +74,11 @@ impl Config {
 #[derive(Debug)]
 pub(super) struct Settings<'a> {
     pub(super) name: String,
-    values: &'a BTreeMap<String, String>,
+    pub(super) values: &'a BTreeMap<String, String>,
 }
 
-impl Settings<'_> {
-    pub(super) fn get(&self, key: &str) -> Option<&str> {
+impl<'a> Settings<'a> {
+    pub(super) fn get(&self, key: &str) -> Option<&'a str> {
         self.values.get(key).map(String::as_str)
     }
 

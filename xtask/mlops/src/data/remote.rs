@@ -235,6 +235,22 @@ pub(super) async fn each<W: Future<Output = anyhow::Result<bool>>>(
     (done, failed)
 }
 
+/// A place where a file can be made that nobody else has made: its store, and what its files are below.
+pub(crate) fn shared(
+    url: &str,
+) -> anyhow::Result<(Arc<dyn ObjectStore>, object_store::path::Path)> {
+    if url.starts_with("http://") || url.starts_with("https://") {
+        return Err(hinted(
+            "over HTTP nobody can be the first to make a file",
+            "a folder, s3://, gs:// and azure:// can be shared",
+        ));
+    }
+    let values = [("url".to_owned(), url.to_owned())].into();
+    let settings = Settings { name: url.to_owned(), values: &values };
+    let (store, prefix, _) = stores::store(&settings, Path::new(""), true)?;
+    Ok((store, prefix.into()))
+}
+
 /// The first of several failures, and how many there are.
 pub(super) fn all_well(mut failed: Vec<(Object, anyhow::Error)>) -> anyhow::Result<()> {
     failed.sort_by_key(|(object, _)| *object);

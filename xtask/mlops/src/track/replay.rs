@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use contract::manifest::ModelVersion;
-use contract::run::{Entry, Point};
+use contract::run::{Entry, PARENT, Point};
 use serde_json::{Value, json};
 
 use super::server::{Passing, Server, ServerError};
@@ -18,6 +18,8 @@ use crate::runs::{Run, Standing};
 pub(super) const RUN_ID: &str = "xtask.run_id";
 /// 64 characters are more than MLflow takes for the digest of data.
 const DATA_DIGEST: &str = "data.digest";
+/// By it MLflow shows a run below another: that one's own id of the run.
+const PARENT_ID: &str = "mlflow.parentRunId";
 /// By which the registry finds the run that made a model.
 pub(super) const MODEL_DIGEST: &str = "model.digest";
 const MODEL_VERSION: &str = "model.version";
@@ -113,7 +115,10 @@ impl<'a> Replay<'a> {
             self.log("params", &json!(chunk))?;
             self.params.extend(chunk.iter().map(|param| param.key.clone()));
         }
-        let tags = tags(run).into_iter().filter(|tag| self.tags.get(&tag.key) != Some(&tag.value));
+        let tags = tags(run)
+            .into_iter()
+            .chain(self.parent(run)?)
+            .filter(|tag| self.tags.get(&tag.key) != Some(&tag.value));
         let tags: Vec<Entry> = tags.collect();
         for chunk in tags.chunks(ENTRIES_AT_ONCE) {
             self.log("tags", &json!(chunk))?;
@@ -130,6 +135,17 @@ impl<'a> Replay<'a> {
             self.has_data = true;
         }
         Ok(())
+    }
+
+    /// The tag by which the run is shown below its study's; none where that one is not there yet.
+    fn parent(&self, run: &Run) -> Result<Option<Entry>, ServerError> {
+        let Some(parent) = run.record.tag(PARENT).filter(|_| !self.tags.contains_key(PARENT_ID))
+        else {
+            return Ok(None);
+        };
+        let filter = format!("tags.`{RUN_ID}` = '{parent}'");
+        let found = find(self.server, std::slice::from_ref(&self.info.experiment_id), &filter)?;
+        Ok(found.map(|parent| Entry::new(PARENT_ID, parent.info.run_id)))
     }
 
     /// Status and end, once all else is there.

@@ -28,6 +28,13 @@ pub(crate) struct Address {
     /// Where the server is: http(s)://HOST:PORT, with its prefix if it has one
     #[arg(long, env = "MLFLOW_TRACKING_URI", value_name = "URL", value_parser = address)]
     tracking_uri: Uri,
+    #[command(flatten)]
+    login: Login,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Login {
     #[arg(long, env = "MLFLOW_TRACKING_USERNAME", hide = true)]
     username: Option<String>,
     #[arg(long, env = "MLFLOW_TRACKING_PASSWORD", hide = true, hide_env_values = true)]
@@ -36,7 +43,7 @@ pub(crate) struct Address {
     token: Option<String>,
 }
 
-fn address(text: &str) -> Result<Uri, String> {
+pub(super) fn address(text: &str) -> Result<Uri, String> {
     if !(text.starts_with("http://") || text.starts_with("https://")) {
         return Err("not http(s)://…; start a server on that store (`mlflow server --backend-store-uri …`), and \
                     name the server"
@@ -110,20 +117,24 @@ struct Failure {
 
 impl Server {
     pub(crate) fn at(address: &Address) -> Self {
+        Self::of(&address.tracking_uri, &address.login)
+    }
+
+    pub(super) fn of(uri: &Uri, login: &Login) -> Self {
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(ANSWER_WITHIN))
             .user_agent("mlops")
             .build()
             .into();
-        let authorization = match address {
-            Address { username: Some(name), password: Some(password), .. } => {
+        let authorization = match login {
+            Login { username: Some(name), password: Some(password), .. } => {
                 Some(format!("Basic {}", BASE64_STANDARD.encode(format!("{name}:{password}"))))
             }
-            Address { token: Some(token), .. } => Some(format!("Bearer {token}")),
+            Login { token: Some(token), .. } => Some(format!("Bearer {token}")),
             _ => None,
         };
-        let base = address.tracking_uri.to_string().trim_end_matches('/').to_owned();
+        let base = uri.to_string().trim_end_matches('/').to_owned();
         Self { agent, base, authorization }
     }
 

@@ -21,12 +21,22 @@ use crate::data::config::Settings;
 use crate::data::hinted;
 
 pub(super) fn open(settings: &Settings<'_>, folder: &Path, write: bool) -> anyhow::Result<Remote> {
+    let (store, prefix, kind) = store(settings, folder, write)?;
+    Ok(Remote { name: settings.name.clone(), store, prefix: prefix.into(), kind })
+}
+
+/// With what it is below, in there.
+pub(super) fn store<'a>(
+    settings: &Settings<'a>,
+    folder: &Path,
+    write: bool,
+) -> anyhow::Result<(Arc<dyn ObjectStore>, &'a str, Kind)> {
     let url = settings.get("url").context("it has no `url`")?;
     let (scheme, place) = url.split_once("://").unwrap_or(("file", url));
     if scheme != "file" {
         use_our_tls();
     }
-    let (store, prefix, kind): (Arc<dyn ObjectStore>, &str, Kind) = match scheme {
+    Ok(match scheme {
         "file" => (local(&absolute(folder, place), write)?, "", Kind::Folder),
         "s3" => {
             let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
@@ -52,8 +62,7 @@ pub(super) fn open(settings: &Settings<'_>, folder: &Path, write: bool) -> anyho
                 "a folder, s3://, http(s)://, gs:// and azure:// can be used",
             ));
         }
-    };
-    Ok(Remote { name: settings.name.clone(), store, prefix: prefix.into(), kind })
+    })
 }
 
 fn local(folder: &Path, write: bool) -> anyhow::Result<Arc<dyn ObjectStore>> {

@@ -1,0 +1,18 @@
+//! `tune` with the real trainer: one seed looks at one sequence of recipes, whatever is killed; workers that share a
+//! state share no trial; and what cannot be tuned, or told, is said.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+// Of the tests of versioned data: an S3.
+#[path = "versioned/checkout.rs"]
+#[expect(dead_code, reason = "it has more than is wanted here")]
+mod checkout;
+#[path = "tune/job.rs"]
+mod job;
+#[path = "tune/refusals.rs"]
+mod refusals;
+#[path = "tune/search.rs"]
+mod search;
+#[path = "tune/shared.rs"]
+mod shared;
+#[path = "tune/world.rs"]
+mod world;

@@ -1,0 +1,90 @@
+//! What cannot be tuned, and what cannot be read.
+
+use e2e::process::run;
+
+use crate::world::World;
+
+const STUDY: &str =
+    "base: ../small.yaml\nspace: { schedule.peak: { log: [0.01, 1] } }\ntrials: 1\nconfirm: 0\n";
+
+#[test]
+fn all_mistakes_of_a_study_are_told_at_once() {
+    let world = World::new();
+    let study = world.write(
+        "studies/wrong.yaml",
+        "base: ../small.yaml\nspace:\n  schedule.peek: { log: [0.1, 1] }\n  batch: { int: [8, 4] }\n  \
+         epochs: { choice: [1, 2] }\n  clip: { range: [1, 2] }\ntrials: 0\nconfirm: 1\nasha: { reduction: 1, rungs: [2, 1] }\n",
+    );
+    let told = [
+        "trials: ",
+        "confirm: ",
+        "asha.reduction: ",
+        "asha.rungs: ",
+        "space.batch: the lower end",
+        "space.clip: unknown field `range`",
+        "space.epochs: ",
+        "space.schedule.peek: the recipe has no such field",
+    ];
+    world.refused(&study, &[], &told);
+    let ends = "base: ../small.yaml\nspace:\n  batch: { choice: [64, 100] }\n  clip: { uniform: [-1, 1] }\ntrials: 1\n";
+    let study = world.write("studies/ends.yaml", ends);
+    world.refused(
+        &study,
+        &[],
+        &["batch: must be a multiple of `ghost_batch`", "clip: must be above 0"],
+    );
+    let study = world.write("studies/none.yaml", "base: fast.yaml\nspace: {}\ntrials: 1\n");
+    world.refused(&study, &[], &["space: nothing is looked for", "base: ", "fast.yaml"]);
+    let study = world.write("studies/odd.yaml", "base: quick\nspaces: {}\n");
+    world.refused(&study, &[], &["odd.yaml` is not a study", "spaces"]);
+}
+
+#[test]
+fn a_state_that_is_broken_elsewhere_or_of_other_data_is_named() {
+    let world = World::new();
+    let study = world.write("studies/sound.yaml", STUDY);
+    world.tuned(&study, "home", &[]);
+    let end = "home/sound/state/trials/0000/end.json";
+    let sound = fs_err::read_to_string(world.path(end)).unwrap();
+    world.write(end, &sound[..sound.len() / 2]);
+    world.refused(&study, &[], &["`trials/0000/end.json` in the state at", "hint: remove it"]);
+    // As the hint says; the training is there and is not repeated.
+    fs_err::remove_file(world.path(end)).unwrap();
+    world.tuned(&study, "home", &[]);
+    assert_eq!(world.records("home")["0000"].len(), 1);
+
+    let data = "home/sound/state/data.json";
+    let known = fs_err::read_to_string(world.path(data)).unwrap();
+    let (before, digest) = known.split_once("sha256:").unwrap();
+    world.write(data, &format!("{before}sha256:{}{}", "0".repeat(64), &digest[64..]));
+    fs_err::remove_dir_all(world.path("home/sound/state/trials")).unwrap();
+    fs_err::remove_dir_all(world.runs("home")).unwrap();
+    world.refused(&study, &[], &["this study is of the data quarters", "hint: name the same data"]);
+
+    world.write("file", "");
+    let file = world.path("file").display().to_string();
+    world.refused(&study, &["--state", &file], &["the state at", "file"]);
+    world.refused(&study, &["--state", "https://example.com/x"], &["over HTTP nobody", "hint: "]);
+    let mut nobody = world.tune(&study, "home", &["--state", "s3://bucket/study"]);
+    nobody.env("AWS_ENDPOINT_URL", "http://127.0.0.1:9").env("AWS_ALLOW_HTTP", "true");
+    nobody.env("AWS_ACCESS_KEY_ID", "a").env("AWS_SECRET_ACCESS_KEY", "b").env("AWS_REGION", "eu");
+    let ended = run(&mut nobody);
+    assert_eq!(ended.code, Some(1));
+    for told in
+        ["`study.json` of the state at `s3://bucket/study`", "hint: look whether it answers"]
+    {
+        assert!(ended.stderr.contains(told), "{told} is not in {}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_trainer_that_fails_ends_the_study_and_says_why() {
+    let world = World::new();
+    let study = world.write("studies/sound.yaml", STUDY);
+    let images = world.path("data/train-images.gz");
+    let sound = fs_err::read(&images).unwrap();
+    fs_err::write(&images, "no gzip").unwrap();
+    world.refused(&study, &[], &["trial 0000: ", "train-images.gz"]);
+    fs_err::write(&images, sound).unwrap();
+    world.tuned(&study, "home", &[]);
+}

@@ -1,0 +1,71 @@
+//! [`Tracking`]: runs that another command of this program makes, told as they come. What fails here is one line; it
+//! keeps nobody waiting, and `track` sends the rest later.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::Receiver;
+
+use anyhow::Context;
+
+use super::server::{Login, Passing as _, Server, address};
+use super::{lock, say, send};
+use crate::runs::Run;
+
+/// Where a server may be told, if one is named.
+#[derive(clap::Args)]
+#[group(skip)]
+pub(crate) struct Args {
+    /// MLflow server that is told of the runs: http(s)://HOST:PORT
+    #[arg(long, env = "MLFLOW_TRACKING_URI", value_name = "URL")]
+    tracking_uri: Option<String>,
+    #[command(flatten)]
+    login: Login,
+    /// Experiment they go to [default: the name of their data]
+    #[arg(long, env = "MLFLOW_EXPERIMENT_NAME", value_name = "NAME")]
+    experiment: Option<String>,
+}
+
+impl Args {
+    pub(crate) fn tracking(self) -> anyhow::Result<Option<Tracking>> {
+        let Some(uri) = self.tracking_uri.filter(|uri| !uri.is_empty()) else { return Ok(None) };
+        let uri = address(&uri).map_err(anyhow::Error::msg).context("MLFLOW_TRACKING_URI")?;
+        let server = Server::of(&uri, &self.login);
+        Ok(Some(Tracking { server, experiment: self.experiment }))
+    }
+}
+
+pub(crate) struct Tracking {
+    server: Server,
+    /// Else that of each run.
+    experiment: Option<String>,
+}
+
+impl Tracking {
+    /// The runs in these folders, each as it stands when its turn comes. After the first that did not reach the server
+    /// no other is tried.
+    pub(crate) fn send_all(&self, folders: &Receiver<PathBuf>) {
+        for folder in folders {
+            if let Err(error) = self.send(&folder) {
+                let error = error.to_string();
+                let first = error.lines().next().unwrap_or_default();
+                say(format_args!(
+                    "not tracked: {first}; `cargo xtask track` sends what is missing"
+                ));
+                return;
+            }
+        }
+    }
+
+    fn send(&self, folder: &Path) -> anyhow::Result<()> {
+        let Some(_lock) = lock(folder)? else { return Ok(()) };
+        let run = Run::read(folder)?;
+        let experiment = self.experiment.as_deref().unwrap_or(&run.record.experiment_name);
+        match send(&self.server, experiment, &run) {
+            Err(error) if error.is_passing() => Err(error.into()),
+            Err(error) => {
+                say(format_args!("{}: {error}", run.record.run_id));
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+        }
+    }
+}
