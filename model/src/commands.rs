@@ -6,6 +6,7 @@ mod compress;
 mod data;
 mod evaluate;
 mod probes;
+mod replay;
 mod train;
 
 use std::fmt::Display;
@@ -21,6 +22,7 @@ pub(crate) enum Command {
     Evaluate(evaluate::Args),
     Classify(classify::Args),
     Probes(probes::Args),
+    Replay(replay::Args),
     #[command(subcommand)]
     Bench(bench::Command),
 }
@@ -33,6 +35,7 @@ impl Command {
             Self::Evaluate(args) => args.run(),
             Self::Classify(args) => args.run(),
             Self::Probes(args) => args.run(),
+            Self::Replay(args) => args.run(),
             Self::Bench(command) => command.run(),
         }
     }

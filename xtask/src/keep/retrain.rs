@@ -14,6 +14,7 @@ use gitops::history::History;
 use gitops::object_id::CommitId;
 
 use crate::deliver::ending::{self, Stop, end};
+use crate::deliver::gate::Evidence;
 use crate::deliver::models::Models;
 use crate::deliver::remote::{Onto, Publication, environment};
 use crate::deliver::{gate, release};
@@ -150,9 +151,9 @@ impl Args {
 
     fn gate(&self, candidate: &Candidate) -> gate::Args {
         gate::Args {
-            model: Some(candidate.folder.clone()),
-            champion: self.champion.clone(),
-            policy: self.policy.clone(),
+            candidate: Some(candidate.folder.clone()),
+            against: self.champion.clone(),
+            evidence: Evidence { policy: self.policy.clone(), ..Evidence::default() },
             remote: self.publication.remote.clone(),
             store: self.publication.store.clone(),
         }
@@ -165,8 +166,8 @@ impl Args {
             model: Some(folder),
             env: self.env,
             image: self.image,
-            champion: self.champion,
-            policy: self.policy,
+            against: self.champion,
+            evidence: Evidence { policy: self.policy, ..Evidence::default() },
             allow_dirty: self.allow_dirty,
             signing_key: self.signing_key,
             publication: Publication { onto, ..self.publication },
