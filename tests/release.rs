@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use contract::artifact::Artifact;
-use e2e::model::{quick, train};
+use e2e::model::{quick, quick_of, train};
 use e2e::process::{Ended, run, xtask};
 use e2e::repo;
 use gitops::pin::Pin;
@@ -141,10 +141,7 @@ fn killed_at_any_moment_and_run_again_it_ends_as_if_nothing_had_happened() {
 fn of_two_releases_at_once_none_overwrites_the_other_unseen() {
     let fork = Fork::new();
     let one = quick();
-    let folder = repo::scratch().join("release-other");
-    let data = e2e::data::task().data.name;
-    let other = train(&folder, &["--recipe", "quick", "--data", &data, "--seed", "7"]);
-    let models = [path(&one), other.display().to_string()];
+    let models = [path(&one), path(&quick_of(7))];
     let ended: Vec<Ended> = std::thread::scope(|scope| {
         let releases = models.each_ref().map(|model| {
             let fork = &fork;

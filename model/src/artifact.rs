@@ -6,12 +6,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use contract::artifact::{CARD, EVALUATION, MANIFEST, METRICS, MODEL, WEIGHTS};
+use contract::artifact::{CARD, EVALUATION, MANIFEST, METRICS, MODEL, ROBUSTNESS, WEIGHTS};
 use contract::atomic::AtomicDir;
 use contract::digest::Digest;
 use contract::evaluation::{Evaluation, InvalidEvaluation};
 use contract::manifest::{Latency, Manifest, ModelVersion, SCHEMA, SourceRecord, TrainingRecord};
 use contract::prediction::Prediction;
+use contract::robustness::{Perturbation, Robustness};
 use contract::task::Task;
 use tch::{CModule, TchError};
 
@@ -21,7 +22,7 @@ use crate::dataset::{Dataset, Split};
 use crate::tensors::{self, Tensors, TensorsError};
 use crate::test_set::TestSet;
 use crate::training::Trained;
-use crate::{bench, card, evaluation, plots, trace};
+use crate::{bench, card, evaluation, plots, robustness, trace};
 
 /// The only version that this version of tch builds with.
 const LIBTORCH: &str = "2.13.0";
@@ -94,6 +95,8 @@ pub fn write(
     let test = test.open(trained);
     let measured = Measured::of(&module, task, dataset, &test)?;
     folder.add(EVALUATION, &serde_json::to_vec(&measured.evaluation)?)?;
+    let robustness = robustness(&module, &dataset.name, task.classes.len(), &test)?;
+    folder.add(ROBUSTNESS, &serde_json::to_vec(&robustness)?)?;
     let mut metrics = Vec::new();
     for epoch in &trained.epochs {
         serde_json::to_writer(&mut metrics, epoch)?;
@@ -202,14 +205,38 @@ impl Measured {
     }
 }
 
-/// On one thread, whatever training used.
+/// On part of the test images, changed.
+fn robustness(
+    module: &Module,
+    data: &str,
+    classes: usize,
+    test: &Split,
+) -> Result<Robustness, WriteError> {
+    let images = robustness::sample(test, classes);
+    let answered = |perturbation| {
+        let perturbed = robustness::perturbed(&images, perturbation);
+        let predictions = evaluation::predict(&perturbed, |i| module.classify(i))?;
+        let suite = robustness::suite(data, perturbation);
+        let labels = perturbed.labels();
+        Ok((perturbation, evaluation::evaluation(suite, classes, labels, &predictions)?))
+    };
+    on_one_thread(|| Perturbation::ALL.into_iter().map(answered).collect())
+}
+
 fn latency(module: &Module) -> Result<Vec<Latency>, InferenceError> {
+    let forward =
+        || bench::forward(module.shape(), &bench::BATCHES, LATENCY_TIME, |i| module.classify(i));
+    Ok(on_one_thread(forward)?.into_iter().map(Latency::from).collect())
+}
+
+/// Whatever training used. More would wait for each other longer than they compute, wherever another program
+/// has a core.
+fn on_one_thread<T>(compute: impl FnOnce() -> T) -> T {
     let threads = tch::get_num_threads();
     tch::set_num_threads(1);
-    let timings =
-        bench::forward(module.shape(), &bench::BATCHES, LATENCY_TIME, |i| module.classify(i));
+    let computed = compute();
     tch::set_num_threads(threads);
-    Ok(timings?.into_iter().map(Latency::from).collect())
+    computed
 }
 
 fn training_record(trained: &Trained) -> Result<TrainingRecord, serde_json::Error> {

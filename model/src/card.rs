@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use contract::artifact::{EVALUATION, METRICS, MODEL, WEIGHTS};
+use contract::artifact::{EVALUATION, METRICS, MODEL, ROBUSTNESS, WEIGHTS};
 use contract::manifest::{CompressionRecord, DataRecord, Manifest};
 
 pub fn card(manifest: &Manifest) -> String {
@@ -84,7 +84,7 @@ pub fn card(manifest: &Manifest) -> String {
     ));
     line(format!(
         "`{WEIGHTS}` holds the trained variables by name, before batch norm was folded; `{EVALUATION}` the \
-         answer to every test image; `{METRICS}` one line per epoch; `manifest.json` all of this page and \
+         answer to every test image; `{ROBUSTNESS}` those to perturbed ones; `{METRICS}` one line per epoch; `manifest.json` all of this page and \
          the digest of each file."
     ));
     line("\n## Limits\n".to_owned());

@@ -7,6 +7,7 @@ mod data;
 mod evaluate;
 mod probes;
 mod recipe;
+mod replay;
 mod train;
 
 use std::fmt::Display;
@@ -27,6 +28,7 @@ pub(crate) enum Command {
     Classify(classify::Args),
     Probes(probes::Args),
     Recipe(recipe::Args),
+    Replay(replay::Args),
     #[command(subcommand)]
     Bench(bench::Command),
 }
@@ -40,6 +42,7 @@ impl Command {
             Self::Classify(args) => args.run(),
             Self::Probes(args) => args.run(),
             Self::Recipe(args) => args.run(),
+            Self::Replay(args) => args.run(),
             Self::Bench(command) => command.run(),
         }
     }

@@ -268,7 +268,7 @@ impl Split {
     }
 
     /// The images at `positions`, in that order.
-    fn select(&self, positions: &[usize]) -> Self {
+    pub(crate) fn select(&self, positions: &[usize]) -> Self {
         let size = self.shape.len();
         let mut pixels = Vec::with_capacity(positions.len() * size);
         for &i in positions {

@@ -24,6 +24,8 @@ pub mod plots;
 pub mod probes;
 mod random;
 pub mod recipe;
+pub mod replay;
+pub mod robustness;
 pub mod run;
 pub mod shown;
 pub mod synthetic;

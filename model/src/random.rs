@@ -12,6 +12,7 @@ pub(crate) const INITIAL: u64 = 2;
 pub(crate) const ORDER: u64 = 3;
 pub(crate) const AUGMENT: u64 = 4;
 pub(crate) const PROBES: u64 = 5;
+pub(crate) const PERTURB: u64 = 6;
 
 pub(crate) struct Random {
     state: u64,

@@ -4,6 +4,7 @@
 use contract::image::{Image, Shape};
 use contract::manifest::ReliabilityBin;
 use contract::prediction::{Prediction, Scores};
+use contract::replay::{Answer, Flip};
 use model::dataset::Split;
 use model::plots;
 use model::training::Epoch;
@@ -95,6 +96,23 @@ fn the_worst_mistakes_are_the_most_confident_ones_and_only_mistakes() {
     assert!(text.contains("The 2 worst of 3 mistakes on toy/test"), "{text}");
     assert!(text.contains("90 %  #1"), "{text}");
     assert!(check(&plots::mistakes(SUITE, &names(2), &[], 0)).contains("No mistakes"));
+}
+
+#[test]
+fn flips_show_both_answers_and_say_how_many_are_not_shown() {
+    let image = Image::new(Shape { height: 8, width: 8, channels: 3 }, vec![7; 192]).unwrap();
+    let answer = |label, confidence| Answer { label, confidence };
+    let flip = Flip {
+        request_id: "of somebody".to_owned(),
+        image: 0,
+        ts: "yesterday".to_owned(),
+        champion: answer(1, 0.6),
+        candidate: answer(9, 0.875),
+    };
+    let text = check(&plots::flips(&names(2), &[(flip, image)], 3));
+    assert!(text.contains("1 of 3 flips") && text.contains("class 1 → ?"), "{text}");
+    assert!(text.contains("#1 60 → 88 %"), "{text}");
+    assert!(check(&plots::flips(&names(2), &[], 0)).contains("No flips"));
 }
 
 #[test]

@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use contract::artifact::{EVALUATION, MANIFEST, MODEL, WEIGHTS};
+use contract::artifact::{EVALUATION, MANIFEST, MODEL, ROBUSTNESS, WEIGHTS};
 use contract::baseline::Baseline;
 use contract::digest::Digest;
 use contract::evaluation::Evaluation;
 use contract::manifest::{
     DataRecord, Latency, Manifest, Metrics, ModelVersion, SCHEMA, SourceRecord, TrainingRecord,
 };
+use contract::robustness::{Perturbation, Robustness};
 
 use crate::data;
 
@@ -24,6 +25,9 @@ pub struct Claims {
     pub wrong: Vec<usize>,
     pub batch: usize,
     pub microseconds_per_image: f64,
+    pub calibration_error: f64,
+    /// Of as many perturbed images; right of those that are not here. None before trainers asked.
+    pub perturbed: Option<Vec<(Perturbation, Vec<usize>)>>,
 }
 
 pub const IMAGES: usize = 1000;
@@ -37,6 +41,8 @@ impl Claims {
             wrong: vec![1, 2],
             batch: 1,
             microseconds_per_image: 100.0,
+            calibration_error: 0.0,
+            perturbed: Some(Vec::new()),
         }
     }
 
@@ -48,21 +54,16 @@ impl Claims {
     pub fn write(&self, parent: &Path) -> PathBuf {
         let task = data::task();
         let classes = task.classes.len();
-        let labels: Vec<usize> = (0..IMAGES).map(|index| index % classes).collect();
-        let mut predicted = labels.clone();
-        for &index in &self.wrong {
-            predicted[index] = (labels[index] + 1) % classes;
-        }
-        let suite = format!("{}/test", self.data);
-        let evaluation = Evaluation::new(suite, classes, labels, predicted).expect("valid labels");
+        let evaluation = Self::evaluation(&format!("{}/test", self.data), classes, &self.wrong);
         let version = ModelVersion::of(&self.digest());
         let folder = parent.join(format!("{}-{version}", self.data));
         fs_err::create_dir_all(&folder).expect("a folder");
-        let files = [
+        let mut files = vec![
             (MODEL, b"no model".to_vec()),
             (WEIGHTS, self.name.as_bytes().to_vec()),
             (EVALUATION, serde_json::to_vec(&evaluation).expect("it has string keys")),
         ];
+        files.extend(self.robustness(classes).map(|json| (ROBUSTNESS, json)));
         let digests = files.iter().map(|(name, bytes)| ((*name).to_owned(), Digest::of(bytes)));
         let manifest = Manifest {
             schema: SCHEMA,
@@ -94,7 +95,7 @@ impl Claims {
                 accuracy: evaluation.accuracy(),
                 validation_accuracy: evaluation.accuracy(),
                 loss: 0.0,
-                calibration_error: 0.0,
+                calibration_error: self.calibration_error,
                 per_class: evaluation.per_class(&task.classes),
                 confusion: evaluation.confusion(),
                 reliability: Vec::new(),
@@ -115,5 +116,26 @@ impl Claims {
         let json = serde_json::to_vec(&manifest).expect("it has string keys");
         fs_err::write(folder.join(MANIFEST), json).expect("a file");
         folder
+    }
+
+    fn evaluation(suite: &str, classes: usize, wrong: &[usize]) -> Evaluation {
+        let labels: Vec<usize> = (0..IMAGES).map(|index| index % classes).collect();
+        let mut predicted = labels.clone();
+        for &index in wrong {
+            predicted[index] = (labels[index] + 1) % classes;
+        }
+        Evaluation::new(suite.to_owned(), classes, labels, predicted).expect("valid labels")
+    }
+
+    fn robustness(&self, classes: usize) -> Option<Vec<u8>> {
+        let perturbed = self.perturbed.as_ref()?;
+        let asked = |perturbation: Perturbation| {
+            let wrong = perturbed.iter().find(|(named, _)| *named == perturbation);
+            let wrong = wrong.map_or(&[][..], |(_, wrong)| wrong);
+            let suite = format!("{}/test, {}", self.data, perturbation.name());
+            (perturbation, Self::evaluation(&suite, classes, wrong))
+        };
+        let robustness: Robustness = Perturbation::ALL.into_iter().map(asked).collect();
+        Some(serde_json::to_vec(&robustness).expect("it has string keys"))
     }
 }

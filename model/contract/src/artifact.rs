@@ -3,9 +3,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
+
 use crate::digest::Digest;
 use crate::evaluation::Evaluation;
 use crate::manifest::{Manifest, ModelVersion, SCHEMA};
+use crate::robustness::Robustness;
 
 /// TorchScript: pixels in, probabilities out.
 pub const MODEL: &str = "model.pt";
@@ -14,6 +17,8 @@ pub const WEIGHTS: &str = "weights.safetensors";
 pub const MANIFEST: &str = "manifest.json";
 /// The [`Evaluation`] on the test suite.
 pub const EVALUATION: &str = "evaluation.json";
+/// The [`Robustness`] on perturbed images of it. Artifacts of earlier trainers have none.
+pub const ROBUSTNESS: &str = "robustness.json";
 pub const METRICS: &str = "metrics.jsonl";
 pub const CARD: &str = "MODEL_CARD.md";
 
@@ -79,7 +84,16 @@ impl Artifact {
     }
 
     pub fn evaluation(&self) -> Result<Evaluation, ArtifactError> {
-        let path = self.path.join(EVALUATION);
+        self.read(EVALUATION)
+    }
+
+    /// None in an artifact that was written before there was such a file.
+    pub fn robustness(&self) -> Result<Option<Robustness>, ArtifactError> {
+        self.manifest.files.contains_key(ROBUSTNESS).then(|| self.read(ROBUSTNESS)).transpose()
+    }
+
+    fn read<T: DeserializeOwned>(&self, name: &str) -> Result<T, ArtifactError> {
+        let path = self.path.join(name);
         let bytes = fs_err::read(&path).map_err(|source| ArtifactError::File { source })?;
         serde_json::from_slice(&bytes).map_err(|source| ArtifactError::Evaluation { path, source })
     }

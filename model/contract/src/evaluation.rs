@@ -89,6 +89,10 @@ impl Evaluation {
         self.labels.len()
     }
 
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
     pub fn labels(&self) -> &[Label] {
         &self.labels
     }
@@ -99,7 +103,8 @@ impl Evaluation {
 
     /// Share of images classified rightly, 0 to 1.
     pub fn accuracy(&self) -> f64 {
-        1.0 - self.misclassified().len() as f64 / self.images() as f64
+        let right = self.images() - self.misclassified().len();
+        right as f64 / self.images() as f64
     }
 
     /// Positions of the images classified wrongly, ascending.
@@ -153,6 +158,14 @@ mod tests {
         assert!((evaluation.accuracy() - 0.75).abs() < 1e-12);
         assert_eq!(evaluation.misclassified(), [1]);
         assert_eq!(evaluation.confusion(), [[1, 1, 0], [0, 2, 0], [0, 0, 0]]);
+    }
+
+    #[test]
+    fn a_share_is_the_very_number_that_a_limit_names() {
+        let labels = vec![0; 1000];
+        let predicted = (0..1000).map(|i| usize::from(i < 70)).collect();
+        let evaluation = Evaluation::new("toy".to_owned(), 2, labels, predicted).unwrap();
+        assert!(evaluation.accuracy() >= 0.93, "{}", evaluation.accuracy());
     }
 
     #[test]

@@ -20,5 +20,7 @@ pub mod mcnemar;
 pub mod prediction;
 pub mod probes;
 pub mod record;
+pub mod replay;
+pub mod robustness;
 pub mod run;
 pub mod task;

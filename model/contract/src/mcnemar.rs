@@ -29,37 +29,74 @@ pub enum NotComparable {
 
 impl Comparison {
     pub fn of(candidate: &Evaluation, champion: &Evaluation) -> Result<Self, NotComparable> {
-        if candidate.suite() != champion.suite() {
-            return Err(NotComparable::Suites {
-                candidate: candidate.suite().to_owned(),
-                champion: champion.suite().to_owned(),
-            });
-        }
-        if candidate.images() != champion.images() {
-            return Err(NotComparable::Counts {
-                candidate: candidate.images(),
-                champion: champion.images(),
-            });
-        }
-        let (mut gained, mut lost) = (0, 0);
-        for index in 0..candidate.images() {
-            let (label, other) = (candidate.labels()[index], champion.labels()[index]);
-            if label != other {
-                return Err(NotComparable::Labels {
-                    suite: candidate.suite().to_owned(),
-                    index,
-                    candidate: label,
-                    champion: other,
-                });
-            }
-            match (candidate.predicted()[index] == label, champion.predicted()[index] == label) {
-                (true, false) => gained += 1,
-                (false, true) => lost += 1,
+        let classes = Self::by_class(candidate, champion)?;
+        let sum = |count: fn(&Self) -> u64| classes.iter().map(count).sum();
+        Ok(Self::new(sum(|class| class.gained), sum(|class| class.lost)))
+    }
+
+    /// On the images of each class alone, in the order of the classes.
+    pub fn by_class(
+        candidate: &Evaluation,
+        champion: &Evaluation,
+    ) -> Result<Vec<Self>, NotComparable> {
+        demand_same_images(candidate, champion)?;
+        let mut counts = vec![(0, 0); candidate.classes()];
+        let answers = candidate.predicted().iter().zip(champion.predicted());
+        for (&label, (one, other)) in candidate.labels().iter().zip(answers) {
+            let (gained, lost) = &mut counts[label];
+            match (*one == label, *other == label) {
+                (true, false) => *gained += 1,
+                (false, true) => *lost += 1,
                 _ => {}
             }
         }
-        Ok(Self { gained, lost, p_value: at_least(lost, gained + lost) })
+        Ok(counts.into_iter().map(|(gained, lost)| Self::new(gained, lost)).collect())
     }
+
+    fn new(gained: u64, lost: u64) -> Self {
+        Self { gained, lost, p_value: at_least(lost, gained + lost) }
+    }
+}
+
+fn demand_same_images(candidate: &Evaluation, champion: &Evaluation) -> Result<(), NotComparable> {
+    if candidate.suite() != champion.suite() {
+        return Err(NotComparable::Suites {
+            candidate: candidate.suite().to_owned(),
+            champion: champion.suite().to_owned(),
+        });
+    }
+    if candidate.images() != champion.images() {
+        return Err(NotComparable::Counts {
+            candidate: candidate.images(),
+            champion: champion.images(),
+        });
+    }
+    let labels = candidate.labels().iter().zip(champion.labels());
+    match labels.enumerate().find(|(_, (one, other))| one != other) {
+        None => Ok(()),
+        Some((index, (&candidate_label, &champion_label))) => Err(NotComparable::Labels {
+            suite: candidate.suite().to_owned(),
+            index,
+            candidate: candidate_label,
+            champion: champion_label,
+        }),
+    }
+}
+
+/// Each p-value as it is among several: one that stays at or below a limit would do so by chance, in any of
+/// them, with the limit's probability at most. Holm, "A simple sequentially rejective multiple test procedure",
+/// Scandinavian Journal of Statistics 6, 1979.
+pub fn holm(p_values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p_values.len()).collect();
+    order.sort_by(|&one, &other| p_values[one].total_cmp(&p_values[other]));
+    let mut adjusted = vec![1.0; p_values.len()];
+    let mut largest = 0.0f64;
+    for (rank, index) in order.into_iter().enumerate() {
+        let remaining = p_values.len() - rank;
+        largest = largest.max(p_values[index] * remaining as f64).min(1.0);
+        adjusted[index] = largest;
+    }
+    adjusted
 }
 
 /// Probability of `k` or more heads in `n` throws of a fair coin: the exact test of `McNemar`'s hypothesis.
@@ -129,5 +166,26 @@ mod tests {
             let error = Comparison::of(&toy, &other).unwrap_err().to_string();
             assert!(error.contains(word), "{error}");
         }
+    }
+
+    #[test]
+    fn each_class_is_compared_by_its_own_images() {
+        let champion = evaluation("toy", &[0, 0, 1, 1, 2], &[0, 0, 1, 0, 1]);
+        let candidate = evaluation("toy", &[0, 0, 1, 1, 2], &[1, 2, 1, 1, 0]);
+        let classes = Comparison::by_class(&candidate, &champion).unwrap();
+        let counts: Vec<_> = classes.iter().map(|class| (class.gained, class.lost)).collect();
+        assert_eq!(counts, [(0, 2), (1, 0), (0, 0)]);
+        assert_eq!(classes.iter().map(|class| class.p_value).collect::<Vec<_>>(), [0.25, 1.0, 1.0]);
+    }
+
+    #[test]
+    fn of_several_p_values_each_is_held_against_how_many_are_left() {
+        // R 4: p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm").
+        let adjusted = holm(&[0.01, 0.04, 0.03, 0.005]);
+        for (found, expected) in adjusted.iter().zip([0.03, 0.06, 0.06, 0.02]) {
+            assert!((found - expected).abs() < 1e-12, "{adjusted:?}");
+        }
+        assert_eq!(holm(&[0.7, 0.6]), [1.0, 1.0]);
+        assert_eq!(holm(&[]), Vec::<f64>::new());
     }
 }

@@ -1,6 +1,9 @@
 //! [`Record`]: what a service remembers of one prediction, as a line of JSON. Written by the service, read by
 //! whoever measures drift or replays predictions; never pixels unless sampled, and never who asked in the clear.
 
+pub mod log;
+pub mod skip;
+
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;

@@ -4,7 +4,7 @@ use chart::{Anchor, Svg};
 use contract::image::Image;
 use contract::prediction::Label;
 
-use super::mistakes::inline_png;
+use super::tiles::inline_png;
 
 const COLUMNS: usize = 14;
 const TILE: (f64, f64) = (68.0, 82.0);

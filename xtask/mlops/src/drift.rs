@@ -4,7 +4,6 @@
 //! counted by its reason and never silently left out.
 
 mod distance;
-mod log;
 mod observed;
 mod pictured;
 mod report;
@@ -16,11 +15,10 @@ use std::path::PathBuf;
 use anyhow::Context;
 use contract::artifact::Artifact;
 use contract::atomic;
+use contract::record::log::Log;
 
 use self::distance::Limits;
-pub(crate) use self::log::Log;
 use self::observed::Reader;
-pub(crate) use self::observed::Skip;
 use self::report::Report;
 use self::tally::{Every, Tally};
 use crate::ending::Findings;

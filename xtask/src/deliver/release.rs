@@ -2,8 +2,6 @@
 //! was read back, pin. The image is named by what is in it, so a second run finds what the first one
 //! left, whatever ended it.
 
-use std::path::PathBuf;
-
 use anyhow::Context;
 use gitops::guards::Guard;
 use gitops::history::History;
@@ -14,7 +12,7 @@ use gitops::verdict::Verdict;
 
 use crate::deliver::content::Content;
 use crate::deliver::ending::{self, Ending, Stop, end};
-use crate::deliver::gate::{Candidate, Gate};
+use crate::deliver::gate::Evidence;
 use crate::deliver::image;
 use crate::deliver::models::Models;
 use crate::deliver::program::Program;
@@ -42,10 +40,9 @@ pub(crate) struct Args {
     pub(crate) image: Option<String>,
     /// The newest verified model of this environment must not be better
     #[arg(long, default_value = "production", value_name = "ENV")]
-    pub(crate) champion: String,
-    /// What may ship [default: model/gate.yaml]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) policy: Option<PathBuf>,
+    pub(crate) against: String,
+    #[command(flatten)]
+    pub(crate) evidence: Evidence,
     /// Build although there are changes that no commit holds; the version says so
     #[arg(long)]
     pub(crate) allow_dirty: bool,
@@ -84,9 +81,10 @@ impl Args {
 
     fn release(&self, repo: &Repo) -> Result<(), Stop> {
         let store = &self.publication.store;
+        let evidence = self.evidence.open(repo)?;
         let snapshot = self.publication.remote.snapshot(repo)?;
         let history = snapshot.history(&environment(&snapshot, &self.env)?);
-        let champions = snapshot.history(&environment(&snapshot, &self.champion)?);
+        let champions = snapshot.history(&environment(&snapshot, &self.against)?);
         let judged_on = Grounds::of(&history, &champions);
         let repository = self.repository(&history)?;
         store.demand_signable(repo, snapshot.signing(), self.signing_key.as_deref())?;
@@ -98,14 +96,13 @@ impl Args {
         let artifact = models.candidate(self.model.as_deref())?;
         let champion = models.champion(&champions)?;
         let program = Program::of(repo)?;
-        let gate = Gate::read(&self.policy.clone().unwrap_or_else(|| repo.gate()))?;
-        let champion = champion.as_ref().map(Candidate::of).transpose()?;
-        let mut judgement = gate.judge(&Candidate::of(&artifact)?, champion.as_ref());
+        let mut judgement = evidence.judge(&artifact, champion.as_ref())?;
         let committed = if program.dirty { "is not" } else { "is" };
         judgement.add(
             !program.dirty || self.allow_dirty,
             format!("what the service is built from {committed} committed"),
         );
+        evidence.report(&judgement)?;
         if !judgement.passed() {
             let refused = anyhow::anyhow!("the gate refuses this model:\n{judgement}");
             return Err(Stop::new(Ending::Refused, refused, "cargo xtask gate --help tells more"));
@@ -143,7 +140,7 @@ impl Args {
         judgement: &str,
         judged_on: &Grounds,
     ) -> Result<(), Stop> {
-        let names = [&*self.champion, &*self.env];
+        let names = [&*self.against, &*self.env];
         self.publication.publish(repo, &names, |snapshot, environments| {
             let [champions, history] = [0, 1].map(|at| snapshot.history(&environments[at]));
             let mut plan = plan::release(&history, pin)?;

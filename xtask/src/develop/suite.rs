@@ -168,6 +168,7 @@ pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
         },
         Tier { name: "drift", needs: &[Libtorch, Data], commands: vec![e2e(repo, "drift")] },
         Tier { name: "retrain", needs: &[Libtorch, Data], commands: vec![e2e(repo, "retrain")] },
+        Tier { name: "replay", needs: &[Libtorch, Data], commands: vec![e2e(repo, "replay")] },
         Tier {
             name: "versioned",
             needs: &[Dvc],

@@ -14,6 +14,7 @@ use gitops::history::History;
 use gitops::object_id::CommitId;
 
 use crate::deliver::ending::{self, Stop, end};
+use crate::deliver::gate::Evidence;
 use crate::deliver::models::Models;
 use crate::deliver::remote::{Onto, Publication, environment};
 use crate::deliver::{gate, release};
@@ -51,10 +52,13 @@ pub(crate) struct Args {
     image: Option<String>,
     /// The newest verified model of this environment must not be better
     #[arg(long, default_value = "production", value_name = "ENV")]
-    champion: String,
+    against: String,
     /// What may ship [default: model/gate.yaml]
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
+    /// Write the gate's judgement here, too, for people: gate.md, and a picture of what records became otherwise
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
     /// Where no image can be built: the branch has the artifact, versioned, and `release --model` ships it once merged
     #[arg(long)]
     artifact_only: bool,
@@ -101,7 +105,7 @@ impl Args {
         let Publication { remote, store, .. } = &self.publication;
         let snapshot = remote.snapshot(repo)?;
         let history = snapshot.history(&environment(&snapshot, &self.env)?);
-        let champions = snapshot.history(&environment(&snapshot, &self.champion)?);
+        let champions = snapshot.history(&environment(&snapshot, &self.against)?);
         data(format_args!("# Retraining for {}\n", self.env));
         let scratch = tempfile::tempdir().context("making a folder for artifacts")?;
         let told = self.labelled.gather(repo, || {
@@ -150,9 +154,13 @@ impl Args {
 
     fn gate(&self, candidate: &Candidate) -> gate::Args {
         gate::Args {
-            model: Some(candidate.folder.clone()),
-            champion: self.champion.clone(),
-            policy: self.policy.clone(),
+            candidate: Some(candidate.folder.clone()),
+            against: self.against.clone(),
+            evidence: Evidence {
+                policy: self.policy.clone(),
+                records: self.labelled.records.clone(),
+                report: self.report.clone(),
+            },
             remote: self.publication.remote.clone(),
             store: self.publication.store.clone(),
         }
@@ -165,8 +173,8 @@ impl Args {
             model: Some(folder),
             env: self.env,
             image: self.image,
-            champion: self.champion,
-            policy: self.policy,
+            against: self.against,
+            evidence: Evidence { policy: self.policy, ..Evidence::default() },
             allow_dirty: self.allow_dirty,
             signing_key: self.signing_key,
             publication: Publication { onto, ..self.publication },

@@ -1,11 +1,12 @@
-//! [`Observed`]: what drift needs of a record, and [`Skip`], why a line gives none.
+//! [`Observed`]: what drift needs of a record.
 
 use contract::features::Features;
 use contract::manifest::{Manifest, ModelVersion};
 use contract::prediction::Label;
 use contract::record;
+use contract::record::skip::Skip;
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// One prediction, borrowed from its line.
 #[derive(Debug, PartialEq)]
@@ -15,32 +16,6 @@ pub(super) struct Observed<'a> {
     pub(super) features: Features,
     pub(super) confidence: f32,
     pub(super) label: Label,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Skip {
-    OtherModel,
-    OtherSchema,
-    Clock,
-    Malformed,
-    Long,
-    CutOff,
-    Damaged,
-}
-
-impl Skip {
-    pub(crate) fn reason(self) -> &'static str {
-        match self {
-            Self::OtherModel => "another model answered",
-            Self::OtherSchema => "of another schema",
-            Self::Clock => "at a time before the model or after now",
-            Self::Malformed => "no record",
-            Self::Long => "longer than any record",
-            Self::CutOff => "the last line, half written",
-            Self::Damaged => "files that break off or are damaged",
-        }
-    }
 }
 
 /// What [`record::Record`] holds and is not here is passed over unread, pixels above all.
@@ -64,11 +39,6 @@ struct Input {
 struct Output {
     label: Label,
     confidence: f32,
-}
-
-#[derive(Deserialize)]
-struct Form {
-    schema: u32,
 }
 
 /// Clocks of two machines differ by less.
@@ -102,10 +72,7 @@ impl Reader {
 
     pub(super) fn read<'a>(&self, line: &'a [u8]) -> Result<Observed<'a>, Skip> {
         let Ok(read) = serde_json::from_slice::<Line<'_>>(line) else {
-            return Err(match serde_json::from_slice(line) {
-                Ok(Form { schema }) if schema != record::SCHEMA => Skip::OtherSchema,
-                _ => Skip::Malformed,
-            });
+            return Err(Skip::unread(line));
         };
         let Line { schema, ts, model_version, input, output } = read;
         if schema != record::SCHEMA {

@@ -6,10 +6,10 @@ use std::fmt;
 use contract::baseline::{CLASS, SIGNALS};
 use contract::drift::psi;
 use contract::manifest::{Manifest, ModelVersion};
+use contract::record::skip::Skip;
 use serde::Serialize;
 
 use super::distance::{Distance, Limits, adjusted};
-use super::observed::Skip;
 use super::tally::{Counts, Tally};
 
 #[derive(Debug, Serialize)]

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use contract::baseline::{Baseline, SIGNALS};
+use contract::record::skip::Skip;
 
-use super::observed::{Observed, Skip};
+use super::observed::Observed;
 
 /// Stretches of time that are looked at on their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -16,7 +16,8 @@ use serde::Deserialize;
 use super::labels::{Labelled, Labels};
 use super::left::{Left, Why};
 use super::reading;
-use crate::drift::{Log, Skip};
+use contract::record::log::Log;
+use contract::record::skip::Skip;
 
 #[derive(Debug)]
 pub(super) struct Picture {

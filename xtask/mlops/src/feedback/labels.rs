@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::left::{Left, Why};
 use super::reading;
-use crate::drift::Log;
+use contract::record::log::Log;
 
 /// Which image of which request.
 pub(super) type Subject = (String, usize);

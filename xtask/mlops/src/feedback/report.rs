@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::chosen::{Chosen, Limits};
 use super::left::{Left, Why};
-use crate::drift::Skip;
+use contract::record::skip::Skip;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Report {

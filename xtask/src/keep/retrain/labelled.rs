@@ -17,9 +17,9 @@ pub(super) struct Labelled {
     /// Logs of the service, oldest first: what callers labelled since the last time
     #[arg(long, num_args = 1.., requires = "records", value_name = "LOG")]
     feedback: Vec<PathBuf>,
-    /// Records of the service with the pixels that it sampled
+    /// Records of the service with the pixels that it sampled; the gate replays them
     #[arg(long, num_args = 1.., requires = "feedback", value_name = "LOG")]
-    records: Vec<PathBuf>,
+    pub(super) records: Vec<PathBuf>,
     /// Most pictures that one caller may label
     #[arg(long, requires = "feedback", value_name = "N")]
     per_client: Option<usize>,

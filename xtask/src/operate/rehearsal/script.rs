@@ -15,6 +15,7 @@ use super::stage::Stage;
 use super::transcript::Transcript;
 use crate::deliver::content::Content;
 use crate::deliver::ending::end;
+use crate::deliver::gate::Evidence;
 use crate::deliver::program::Program;
 use crate::deliver::release;
 use crate::repo::Repo;
@@ -38,8 +39,8 @@ impl Script<'_> {
             model: Some(artifact.path().display().to_string()),
             env: STAGING.to_owned(),
             image: Some(self.repository.clone()),
-            champion: PRODUCTION.to_owned(),
-            policy: Some(self.stage.policy()),
+            against: PRODUCTION.to_owned(),
+            evidence: Evidence { policy: Some(self.stage.policy()), ..Evidence::default() },
             allow_dirty: true,
             signing_key: None,
             publication: self.stage.publication(),

@@ -128,7 +128,8 @@ impl Stage {
     }
 
     /// The shipped policy, but for two things: which of two good seeds has more luck is not to decide
-    /// here, and where the data is not, models of generated pictures may ship.
+    /// here, and where the data is not, models of generated pictures may ship, for which no limits of
+    /// robustness were measured.
     pub(in crate::operate) fn adapt_policy(
         &self,
         generator: Option<Generator>,
@@ -136,8 +137,11 @@ impl Stage {
         let file = self.policy();
         let mut policy: Mapping = serde_yaml::from_str(&fs::read_to_string(&file)?)
             .with_context(|| format!("in `{}`", file.display()))?;
-        policy.insert("champion_significance".into(), 0.001.into());
+        for significance in ["champion_significance", "class_significance"] {
+            policy.insert(significance.into(), 0.001.into());
+        }
         if let Some(generator) = generator {
+            policy.insert("robustness".into(), Mapping::new().into());
             let data = policy.get_mut("data").and_then(Value::as_sequence_mut);
             data.context("the policy has no list of data")?.push(generator.data_name().into());
         }

@@ -2,13 +2,12 @@
 //! the lines before.
 
 use std::io::{self, BufRead, BufReader, Read, stdin};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::Context;
 use flate2::bufread::MultiGzDecoder;
 use fs_err::File;
 
-use super::observed::Skip;
+use super::skip::Skip;
 
 /// Far above what a record with all its pixels takes.
 const LONGEST: usize = 1 << 20;
@@ -16,28 +15,28 @@ const BUFFER: usize = 256 << 10;
 /// RFC 1952.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-pub(crate) struct Log {
-    path: PathBuf,
+pub struct Log {
     lines: Box<dyn BufRead>,
     line: Vec<u8>,
 }
 
 impl Log {
-    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
+    /// `-` is stdin.
+    pub fn open(path: &Path) -> io::Result<Self> {
         let file: Box<dyn Read> =
             if path == Path::new("-") { Box::new(stdin()) } else { Box::new(File::open(path)?) };
         let mut file = BufReader::with_capacity(BUFFER, file);
-        let start = file.fill_buf().with_context(|| format!("reading {}", path.display()))?;
+        let start = file.fill_buf()?;
         let lines: Box<dyn BufRead> = if start.starts_with(&GZIP) {
             Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(file)))
         } else {
             Box::new(file)
         };
-        Ok(Self { path: path.to_owned(), lines, line: Vec::new() })
+        Ok(Self { lines, line: Vec::new() })
     }
 
     /// Nothing at the end.
-    pub(crate) fn next_line(&mut self) -> anyhow::Result<Option<Result<&[u8], Skip>>> {
+    pub fn next_line(&mut self) -> io::Result<Option<Result<&[u8], Skip>>> {
         self.line.clear();
         let most = LONGEST as u64 + 1;
         let read = self.lines.by_ref().take(most).read_until(b'\n', &mut self.line);
@@ -48,16 +47,16 @@ impl Log {
             // The writer may be in the middle of it.
             Ok(_) => Ok(Some(Err(Skip::CutOff))),
             Err(error) if is_damage(&error) => Ok(Some(Err(self.end_early()))),
-            Err(error) => Err(error).with_context(|| format!("reading {}", self.path.display())),
+            Err(error) => Err(error),
         }
     }
 
-    fn skip_to_the_next(&mut self) -> anyhow::Result<Result<&[u8], Skip>> {
+    fn skip_to_the_next(&mut self) -> io::Result<Result<&[u8], Skip>> {
         loop {
             let there = match self.lines.fill_buf() {
                 Ok(there) => there,
                 Err(error) if is_damage(&error) => &[],
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             };
             let end = there.iter().position(|byte| *byte == b'\n');
             let (used, is_over) = end.map_or((there.len(), there.is_empty()), |at| (at + 1, true));

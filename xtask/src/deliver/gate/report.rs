@@ -1,0 +1,157 @@
+//! The judgement as a page for people: `gate.md`, and beside it a picture of what records became otherwise.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use contract::atomic::AtomicDir;
+use contract::mcnemar::Comparison;
+use contract::replay::{Answer, Flip};
+
+use super::judgement::{Beside, Judgement, Replayed, Row};
+use crate::report::WithHint;
+
+const PAGE: &str = "gate.md";
+const SHEET: &str = "flips.svg";
+/// Of the flips, those that are listed.
+const LISTED: usize = 100;
+
+/// A folder that is replaced must be one of ours.
+pub(super) fn demand_place(folder: &Path) -> anyhow::Result<()> {
+    let is_free = match fs_err::read_dir(folder) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
+        Err(error) => return Err(error.into()),
+    };
+    if is_free || folder.join(PAGE).is_file() {
+        return Ok(());
+    }
+    let there = anyhow::anyhow!("`{}` is there and holds no report of a gate", folder.display());
+    Err(there).hint("--report DIR makes the folder, or replaces a report")
+}
+
+pub(super) fn write(judgement: &Judgement, folder: &Path) -> anyhow::Result<()> {
+    let whole = || -> anyhow::Result<()> {
+        let dir = AtomicDir::create(folder)?;
+        fs_err::write(dir.path().join(PAGE), page(judgement))?;
+        if let Some(replayed) = &judgement.replayed {
+            fs_err::write(dir.path().join(SHEET), &replayed.sheet)?;
+        }
+        // Somebody may have put something there since it was looked at.
+        if let Err(error) = demand_place(folder) {
+            bail!(error);
+        }
+        Ok(dir.commit()?)
+    };
+    whole().with_context(|| format!("writing the report to `{}`", folder.display()))
+}
+
+fn page(judgement: &Judgement) -> String {
+    let Judgement { candidate, champion, criteria, classes, perturbed, replayed } = judgement;
+    let mut page = String::new();
+    let mut line = |text: &str| {
+        page.push_str(text);
+        page.push('\n');
+    };
+    let verdict = if judgement.passed() { "may ship" } else { "may not ship" };
+    line(&format!("# {} · {} {verdict}\n", candidate.title(), candidate.model_version));
+    let training = &candidate.training;
+    let against = match champion {
+        Some(champion) => format!("Judged against the champion `{}`.", champion.model_version),
+        None => "There is no champion yet.".to_owned(),
+    };
+    line(&format!(
+        "Recipe `{}`, seed {}, data `{}`. {against}\n",
+        training.recipe, training.seed, candidate.data.name
+    ));
+    line("| | criterion |\n|---|---|");
+    for (holds, sentence) in criteria {
+        let sign = if *holds { "holds" } else { "**fails**" };
+        line(&format!("| {sign} | {} |", cell(sentence)));
+    }
+    line("\n## By class\n");
+    line(&table("class", classes));
+    if !perturbed.is_empty() {
+        line("\n## On perturbed pictures\n");
+        line(&table("perturbation", perturbed));
+    }
+    if let Some(replayed) = replayed {
+        line("\n## Replayed records\n");
+        line(records(replayed, &candidate.task.classes).trim_end());
+    }
+    page
+}
+
+fn table(kind: &str, rows: &[Row]) -> String {
+    let head = format!(
+        "| {kind} | images | accuracy | champion's | gained | lost | adjusted p |\n|---|--:|--:|--:|--:|--:|--:|"
+    );
+    [head].into_iter().chain(rows.iter().map(row)).collect::<Vec<_>>().join("\n")
+}
+
+fn row(row: &Row) -> String {
+    let percent = |share: f64| format!("{:.2} %", 100.0 * share);
+    let adjusted = |p: f64| if row.judged { format!("{p:.3}") } else { "not judged".to_owned() };
+    let beside = match row.beside {
+        Some(Beside { accuracy, comparison: Comparison { gained, lost, .. }, adjusted: p }) => {
+            format!("{} | {gained} | {lost} | {}", percent(accuracy), adjusted(p))
+        }
+        None => "– | – | – | –".to_owned(),
+    };
+    format!("| {} | {} | {} | {beside} |", cell(&row.name), row.images, percent(row.accuracy))
+}
+
+fn records(replayed: &Replayed, classes: &[String]) -> String {
+    let answers = &replayed.answers;
+    let flips = &answers.flips;
+    let mut text =
+        format!("{} pictures, of which {} are answered otherwise.\n", answers.images, flips.len());
+    let mut line =
+        |words: String| writeln!(text, "{words}").expect("writing to a String cannot fail");
+    if !answers.skipped.is_empty() {
+        line("\n| lines skipped | |\n|---|--:|".to_owned());
+        for (skip, lines) in &answers.skipped {
+            line(format!("| {} | {lines} |", skip.reason()));
+        }
+    }
+    if flips.is_empty() {
+        return text;
+    }
+    let name = |answer: &Answer| {
+        let class = classes.get(answer.label).map_or("?", String::as_str);
+        format!("{} ({:.0} %)", cell(class), 100.0 * answer.confidence)
+    };
+    line(format!("\n![What became otherwise]({SHEET})\n"));
+    line(
+        "| | time | request | image | champion | candidate |\n|--:|---|---|--:|---|---|".to_owned(),
+    );
+    for (number, flip) in flips.iter().take(LISTED).enumerate() {
+        let Flip { request_id, image, ts, champion, candidate } = flip;
+        line(format!(
+            "| {} | {} | {} | {image} | {} | {} |",
+            number + 1,
+            cell(ts),
+            cell(request_id),
+            name(champion),
+            name(candidate)
+        ));
+    }
+    if flips.len() > LISTED {
+        line(format!("\nAnd {} more.", flips.len() - LISTED));
+    }
+    text
+}
+
+/// Text of others, which may hold anything.
+fn cell(text: &str) -> String {
+    let mut cell = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '|' => cell.push_str("\\|"),
+            '<' => cell.push_str("&lt;"),
+            control if control.is_control() => cell.push(' '),
+            other => cell.push(other),
+        }
+    }
+    cell
+}
