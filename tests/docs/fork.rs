@@ -41,8 +41,12 @@ impl Fork {
         }
         let mut copy = process::command("cp", &repo::root());
         copy.args(["-R", "--parents", "argocd", "monitoring", ".github", "tests/golden"]);
-        run(copy.arg("model/gate.yaml").arg("model/task.yaml").arg(scratch.path("human")))
-            .success();
+        run(copy
+            .arg("model/gate.yaml")
+            .arg("model/task.yaml")
+            .arg("model/studies")
+            .arg(scratch.path("human")))
+        .success();
         scratch.git("human", &["add", "."]);
         scratch.git("human", &["commit", "--quiet", "-m", "all that names the repository"]);
         scratch.git("human", &["push", "--quiet", "origin", "main"]);
