@@ -48,11 +48,21 @@ pub struct NothingPruned {
 
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the artifact was trained on other images than these: `{expected}`, and these are of `{found}`\n\nhint: name the task and the data that it was trained on"
+    "the artifact was trained on other images than these: on {}, and these are {}\n\nhint: name the task and the data \
+     that it was trained on; labelled pictures are those of the commit that its manifest names",
+    told(expected),
+    told(found)
 )]
 pub struct OtherData {
-    expected: String,
-    found: String,
+    expected: Box<DataRecord>,
+    found: Box<DataRecord>,
+}
+
+fn told(data: &DataRecord) -> String {
+    let DataRecord { name, digest, train, added, validation, .. } = data;
+    format!(
+        "`{name}` {digest}, {train} to train on, {added} of them labelled by callers, {validation} to validate"
+    )
 }
 
 impl Parent {
@@ -94,7 +104,7 @@ impl Start {
         if *data == self.data {
             return Ok(());
         }
-        Err(OtherData { expected: self.data.name.clone(), found: data.name.clone() })
+        Err(OtherData { expected: Box::new(self.data.clone()), found: Box::new(data.clone()) })
     }
 
     pub fn apply(&self, trainer: &mut Trainer) -> Result<(), TrainingError> {

@@ -109,11 +109,11 @@ impl Dataset {
         Ok((dataset, TestSet::new(test)))
     }
 
-    /// Trains on these, too. None of them validates or tests, and one that does already stays out: returns how many
-    /// those are.
+    /// Trains on these, too. None of them validates or tests. One that is trained on, validates or tests already stays
+    /// out, whatever it is called now: returns how many those are.
     pub fn add(&mut self, more: &Split, test: &TestSet) -> usize {
-        let held_out: HashSet<&[u8]> = self.validation.each().collect();
-        let is_new = |pixels: &[u8]| !held_out.contains(pixels) && !test.has(pixels);
+        let known: HashSet<&[u8]> = self.validation.each().chain(self.train.each()).collect();
+        let is_new = |pixels: &[u8]| !known.contains(pixels) && !test.has(pixels);
         let of_more = more.each().enumerate();
         let positions: Vec<usize> =
             of_more.filter(|(_, pixels)| is_new(pixels)).map(|(at, _)| at).collect();

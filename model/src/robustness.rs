@@ -10,6 +10,8 @@ use crate::random::{self, Random};
 
 /// Enough to see half a percent, answered in a fraction of a second.
 const IMAGES: usize = 2000;
+/// Of large images fewer, so that a sample takes no more bytes than this, and its copies a few times as many.
+const BYTES: usize = 64 << 20;
 /// Share of the larger side.
 const SHIFT: f64 = 0.1;
 /// Degrees.
@@ -34,12 +36,13 @@ pub fn suite(data: &str, perturbation: Perturbation) -> String {
 /// Of each class the same share, so that [`IMAGES`] are left and a few more for rounding; all where there are
 /// fewer.
 pub fn sample(test: &Split, classes: usize) -> Split {
+    let wanted = IMAGES.min(BYTES / test.shape().len());
     let mut positions = Vec::new();
     for class in 0..classes {
         let mut members: Vec<usize> =
             (0..test.len()).filter(|&i| test.labels()[i] == class).collect();
         Random::new([0, random::PERTURB, class as u64, 0]).shuffle(&mut members);
-        members.truncate((members.len() * IMAGES).div_ceil(test.len().max(1)));
+        members.truncate((members.len() * wanted).div_ceil(test.len().max(1)));
         positions.extend(members);
     }
     positions.sort_unstable();

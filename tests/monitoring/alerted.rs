@@ -63,6 +63,14 @@ fn an_alert_of_drift_is_handed_to_retrain_and_no_other_is() {
     alert("InputsDrift", "team-staging");
     alert("InputsDrift", "team-production");
     until(|| path("message").is_file());
+    let all = Http::default().get(&url(alertmanager, "/api/v2/alerts")).unwrap();
+    let all: Value = serde_json::from_slice(&all.body).unwrap();
+    let all = all.as_array().unwrap();
+    assert_eq!(all.len(), 3, "{all:?}");
+    for alert in all {
+        let receivers = alert["receivers"].as_array().unwrap();
+        assert!(receivers.contains(&json!({ "name": "people" })), "{alert:#}");
+    }
     let arguments = fs_err::read_to_string(path("arguments")).unwrap();
     assert_eq!(arguments.trim(), "retrain --alert -");
     let message = fs_err::read_to_string(path("message")).unwrap();

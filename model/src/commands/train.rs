@@ -119,14 +119,9 @@ impl Args {
 
 /// Trains, or goes on with what was trained, and writes the artifact.
 pub(super) fn train(settings: &Settings, stop: &AtomicBool) -> anyhow::Result<PathBuf> {
-    let Settings { task, plan, .. } = settings;
+    let Settings { plan, .. } = settings;
     settings.destination.demand_writable().context("no artifact can be written there")?;
-    let holdout = Holdout { share: plan.recipe.validation, seed: plan.seed };
-    let (mut dataset, test) = Dataset::load(task, &settings.source, holdout)?;
-    let mut left_out = 0;
-    if let Some(folder) = &settings.also {
-        left_out = dataset.add(&shown::read(folder, task)?, &test);
-    }
+    let Loaded { dataset, test, left_out } = load(settings)?;
     let data = dataset.record(&test);
     if let Some(start) = &settings.start {
         start.demand(&data)?;
@@ -134,7 +129,7 @@ pub(super) fn train(settings: &Settings, stop: &AtomicBool) -> anyhow::Result<Pa
     let progress = Progress::of(&dataset, plan);
     if settings.also.is_some() {
         let added = dataset.added;
-        progress.say(format_args!("{added} labelled pictures added, {left_out} held out already"));
+        progress.say(format_args!("{added} labelled pictures added, {left_out} known already"));
     }
     let mut run = open_run(settings, &data, &progress)?;
     let outcome = train_in(&run, settings, dataset, test, stop, &progress);
@@ -147,6 +142,25 @@ pub(super) fn train(settings: &Settings, stop: &AtomicBool) -> anyhow::Result<Pa
         }
         Err(error) => Err(ended_by(error, &mut run)),
     }
+}
+
+struct Loaded {
+    dataset: Dataset,
+    test: TestSet,
+    /// Labelled pictures that are among the others already.
+    left_out: usize,
+}
+
+/// All that is trained on, whatever the training is for.
+fn load(settings: &Settings) -> anyhow::Result<Loaded> {
+    let Settings { task, plan, .. } = settings;
+    let holdout = Holdout { share: plan.recipe.validation, seed: plan.seed };
+    let (mut dataset, test) = Dataset::load(task, &settings.source, holdout)?;
+    let left_out = match &settings.also {
+        Some(folder) => dataset.add(&shown::read(folder, task)?, &test),
+        None => 0,
+    };
+    Ok(Loaded { dataset, test, left_out })
 }
 
 fn ended_by(error: anyhow::Error, run: &mut Run) -> anyhow::Error {

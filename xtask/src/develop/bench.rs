@@ -71,16 +71,10 @@ fn train(repo: &Repo, recipe: &str, seeds: u64, source: &dataset::Source) -> any
     data("seed  test accuracy  seconds");
     for seed in 0..seeds {
         let training = training::Args {
-            recipe: recipe.to_owned(),
-            data: None,
-            source: source.clone(),
             seed,
-            threads: None,
             // Beside the build: the model that `serve` takes stays the one that was trained on purpose.
             out: Some(cargo::release_folder()?.with_file_name("bench-artifact")),
-            resume: false,
-            device: "cpu".to_owned(),
-            within: None,
+            ..training::Args::of(recipe, source.clone())
         };
         let folder = training.trainer(repo)?.read()?;
         let artifact = Artifact::open(folder.trim_end().as_ref())?;

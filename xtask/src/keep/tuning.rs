@@ -11,7 +11,7 @@ use crate::repo::{Repo, read_task};
 use crate::report::step;
 use crate::tools::{cargo, git};
 use crate::train::data;
-use crate::train::training::learnt_from;
+use crate::train::training::{self, learnt_from};
 
 /// Look for a better recipe, by validation images alone, and say whether it is one
 ///
@@ -53,7 +53,8 @@ impl Args {
             return self.job.render(&study, &task, self.state.as_deref(), is_drawn);
         }
         let (data, mirror) = (self.data.as_deref(), self.source.mirror.as_deref());
-        let dataset = data::provide(repo, &read_task(&task)?, data, mirror)?;
+        let named = read_task(&task)?;
+        let dataset = data::provide(repo, &named, data, mirror)?;
         libtorch::ensure(repo)?;
         step("building the trainer");
         let model = cargo::build(repo, "model", "model")?;
@@ -66,9 +67,10 @@ impl Args {
         if let Some(state) = &self.state {
             mlops = mlops.args(["--state", state]);
         }
-        mlops
-            .args(["--", "--device", &self.device])
-            .args(learnt_from(dataset, git::head(repo)))
-            .replace()
+        mlops = mlops.args(["--", "--device", &self.device]);
+        if let Some(folder) = training::also(repo, &named, &dataset)? {
+            mlops = mlops.arg("--also").arg(folder);
+        }
+        mlops.args(learnt_from(dataset, git::head(repo))).replace()
     }
 }

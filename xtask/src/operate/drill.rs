@@ -23,7 +23,7 @@ use crate::operate::rehearsal::stage::Stage;
 use crate::operate::rehearsal::transcript::Transcript;
 use crate::operate::rehearsal::{begin, end_on_interrupt};
 use crate::repo::Repo;
-use crate::report::data;
+use crate::report::{WithHint, data};
 use crate::tools::kustomize;
 
 /// Lose something on a scratch copy, get it back, and time it
@@ -36,7 +36,7 @@ pub(crate) struct Args {
     /// What happens
     #[arg(value_enum)]
     drill: Drill,
-    /// Lose the remote of the data, too: nothing can be recovered then, and the drill has to say so
+    /// In `data` and `total`, lose the remote of the data, too: nothing can be recovered then, and the drill has to say so
     #[arg(long)]
     without_remote: bool,
     /// Leave what the drill made for a look afterwards
@@ -65,6 +65,12 @@ struct Scene<'a> {
 
 impl Args {
     pub(crate) fn run(self, repo: &Repo) -> anyhow::Result<()> {
+        if self.without_remote && matches!(self.drill, Drill::Pod | Drill::Deployment) {
+            return Err(anyhow::anyhow!(
+                "no data is lost in this drill, and so no remote is missed"
+            ))
+            .hint("`--without-remote` goes with `data` and `total`");
+        }
         end_on_interrupt()?;
         let transcript = Transcript::begin();
         libtorch::ensure(repo)?;

@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use contract::task::Task;
+
 use crate::keep;
 use crate::libtorch;
 use crate::process::Cmd;
@@ -41,6 +43,9 @@ pub(crate) struct Args {
     /// Where artifacts and run records go, if not into the checkout.
     #[arg(skip)]
     pub(crate) within: Option<PathBuf>,
+    /// Without what callers labelled, whatever the checkout has of it.
+    #[arg(skip)]
+    pub(crate) unlabelled: bool,
 }
 
 /// A typo is told at once, not after minutes of providing what a training needs.
@@ -64,6 +69,7 @@ impl Args {
             resume: false,
             device: "cpu".to_owned(),
             within: None,
+            unlabelled: false,
         }
     }
 
@@ -87,8 +93,7 @@ impl Args {
             .arg(task_file)
             .args(["--recipe", &self.recipe, "--seed", &self.seed.to_string()])
             .args(["--device", &self.device]);
-        let is_own = task.name == read_task(&repo.task_file())?.name;
-        let also = if dataset != Dataset::Synthetic && is_own { labelled(repo)? } else { None };
+        let also = if self.unlabelled { None } else { also(repo, &task, &dataset)? };
         let Self { threads, out, resume, within, .. } = self;
         let common = Common { dataset, also, head, threads, out, resume, within };
         Ok(common.told_to(trainer, repo))
@@ -130,6 +135,12 @@ impl Common {
         }
         trainer
     }
+}
+
+/// What callers labelled, where it is of the data that is trained on.
+pub(crate) fn also(repo: &Repo, task: &Task, dataset: &Dataset) -> anyhow::Result<Option<PathBuf>> {
+    let is_own = task.name == read_task(&repo.task_file())?.name;
+    if *dataset != Dataset::Synthetic && is_own { labelled(repo) } else { Ok(None) }
 }
 
 /// What callers labelled, as far as Git says so.

@@ -9,8 +9,9 @@ use fs_err::File;
 
 use super::skip::Skip;
 
-/// Far above what a record with all its pixels takes.
-const LONGEST: usize = 1 << 20;
+/// Far above what a record with all its pixels takes: of the largest input that a task may have, 512×512×3, those are
+/// 1 MiB in base64.
+const LONGEST: usize = 4 << 20;
 const BUFFER: usize = 256 << 10;
 /// RFC 1952.
 const GZIP: [u8; 2] = [0x1f, 0x8b];

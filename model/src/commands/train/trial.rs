@@ -7,20 +7,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use anyhow::bail;
-use model::dataset::{Dataset, Holdout};
+use model::dataset::Dataset;
 use model::run::Run;
 
 use super::progress::Progress;
 use super::settings::Settings;
-use super::{ended_by, fit, open_run};
+use super::{Loaded, ended_by, fit, load, open_run};
 use crate::commands::print;
 
 pub(super) fn run(settings: &Settings, stop: &Arc<AtomicBool>) -> anyhow::Result<()> {
     stop_when_nobody_waits(Arc::clone(stop));
-    let plan = &settings.plan;
-    let holdout = Holdout { share: plan.recipe.validation, seed: plan.seed };
-    let (dataset, test) = Dataset::load(&settings.task, &settings.source, holdout)?;
-    let progress = Progress::of(&dataset, plan);
+    let Loaded { dataset, test, .. } = load(settings)?;
+    let progress = Progress::of(&dataset, &settings.plan);
     if stop.load(Ordering::Relaxed) {
         bail!("nobody waits for this trial: its stdin is closed, or it was told to stop");
     }

@@ -1,5 +1,6 @@
 //! The judgement as a page for people: `gate.md`, and beside it a picture of what records became otherwise.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -18,16 +19,21 @@ const LISTED: usize = 100;
 
 /// A folder that is replaced must be one of ours.
 pub(super) fn demand_place(folder: &Path) -> anyhow::Result<()> {
-    let is_free = match fs_err::read_dir(folder) {
-        Ok(mut entries) => entries.next().is_none(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
+    let entries = match fs_err::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    if is_free || folder.join(PAGE).is_file() {
-        return Ok(());
+    for entry in entries {
+        let entry = entry?;
+        if ![PAGE, SHEET].map(OsStr::new).contains(&&*entry.file_name()) {
+            let what =
+                format!("`{}` is no part of a report, and would be lost", entry.path().display());
+            return Err(anyhow::anyhow!(what))
+                .hint("--report DIR makes the folder, or replaces a report");
+        }
     }
-    let there = anyhow::anyhow!("`{}` is there and holds no report of a gate", folder.display());
-    Err(there).hint("--report DIR makes the folder, or replaces a report")
+    Ok(())
 }
 
 pub(super) fn write(judgement: &Judgement, folder: &Path) -> anyhow::Result<()> {
@@ -130,8 +136,8 @@ fn records(replayed: &Replayed, classes: &[String]) -> String {
         line(format!(
             "| {} | {} | {} | {image} | {} | {} |",
             number + 1,
-            cell(ts),
-            cell(request_id),
+            quoted(ts),
+            quoted(request_id),
             name(champion),
             name(candidate)
         ));
@@ -142,16 +148,56 @@ fn records(replayed: &Replayed, classes: &[String]) -> String {
     text
 }
 
-/// Text of others, which may hold anything.
+/// Our own words, which name classes and data.
 fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('<', "&lt;").replace(char::is_control, " ")
+}
+
+/// Text of strangers, which may hold anything, as that text and nothing else: no link, picture, mention or row.
+fn quoted(text: &str) -> String {
     let mut cell = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
-            '|' => cell.push_str("\\|"),
-            '<' => cell.push_str("&lt;"),
+            // CommonMark takes any of ASCII's punctuation for itself behind a backslash; HTML and `@` do not wait for
+            // it to be taken, so they become entities.
+            '<' | '>' | '&' | '@' | '#' | '|' | '\\' => {
+                write!(cell, "&#{};", u32::from(character))
+                    .expect("writing to a String cannot fail");
+            }
+            mark if "`*_{}[]()!~".contains(mark) => cell.extend(['\\', mark]),
             control if control.is_control() => cell.push(' '),
             other => cell.push(other),
         }
     }
     cell
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_stranger_wrote_is_text_and_nothing_else() {
+        for (text, told) in [
+            ("![x](//e.org)", "\\!\\[x\\]\\(//e.org\\)"),
+            ("a\\|b", "a&#92;&#124;b"),
+            ("<b>@all #1\n", "&#60;b&#62;&#64;all &#35;1 "),
+            ("req-1.2", "req-1.2"),
+        ] {
+            assert_eq!(quoted(text), told);
+        }
+    }
+
+    #[test]
+    fn a_folder_with_anything_else_in_it_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        demand_place(&folder.path().join("new")).unwrap();
+        for name in [PAGE, SHEET] {
+            fs_err::write(folder.path().join(name), "").unwrap();
+        }
+        demand_place(folder.path()).unwrap();
+        fs_err::write(folder.path().join("adopt.md"), "").unwrap();
+        let told = demand_place(folder.path()).unwrap_err().to_string();
+        assert!(told.contains("adopt.md"), "{told}");
+    }
 }

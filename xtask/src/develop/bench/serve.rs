@@ -156,16 +156,10 @@ fn peers_artifact(repo: &Repo) -> anyhow::Result<Artifact> {
         return Ok(artifact);
     }
     step("training the peer's net");
+    let source = Source { task: TaskFile { file: None }, mirror: None };
     let training = training::Args {
-        recipe: recipe.display().to_string(),
-        data: None,
-        source: Source { task: TaskFile { file: None }, mirror: None },
-        seed: 0,
-        threads: None,
         out: Some(folder),
-        resume: false,
-        device: "cpu".to_owned(),
-        within: None,
+        ..training::Args::of(&recipe.display().to_string(), source)
     };
     let folder = training.trainer(repo)?.read()?;
     Ok(Artifact::open(folder.trim_end().as_ref())?)

@@ -43,7 +43,7 @@ impl Versioned {
         }
         let home = Repo::at(repo.root()).with_home(&clone)?;
         let mut versioned = Self { repo: home, clone, remote, pushed: String::new(), task, paths };
-        versioned.data("add")?.args(&versioned.paths).run()?;
+        versioned.data("add")?.run()?;
         let url = versioned.remote.display();
         let settings =
             format!("[core]\n    remote = drill\n['remote \"drill\"']\n    url = {url}\n");
@@ -86,6 +86,7 @@ impl Versioned {
         };
         let training = training::Args {
             data: Some(self.task.data.name.clone()),
+            unlabelled: true,
             ..training::Args::of("quick", source)
         };
         let folder = training.trainer(&self.repo)?.at(&self.clone).read()?;
@@ -93,7 +94,8 @@ impl Versioned {
     }
 
     fn data(&self, command: &str) -> anyhow::Result<Cmd> {
-        Ok(keep::mlops(&self.repo)?.at(&self.clone).args(["data", command]))
+        // Whatever else a fork versions is on its own remotes.
+        Ok(keep::mlops(&self.repo)?.at(&self.clone).args(["data", command]).args(&self.paths))
     }
 }
 

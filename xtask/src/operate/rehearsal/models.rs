@@ -76,6 +76,7 @@ impl<'a> Workshop<'a> {
             data: Some(self.data.clone()),
             seed,
             within: Some(self.folder.clone()),
+            unlabelled: true,
             ..training::Args::of(recipe, source)
         };
         let folder = training.trainer(self.repo)?.read()?;
