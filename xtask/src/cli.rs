@@ -75,6 +75,7 @@ Keep:
   registry  Make MLflow's aliases `champion` and `previous` say what main says
   tune      Look for a better recipe, by validation images alone, and say whether it is one
   drift     Whether live inputs and predictions are still like those the model was tested on
+  features  What was predicted, as Parquet by day that Feast can read
   feedback  Turn what callers said that pictures really were into pictures to train on
   retrain   Train anew on what main describes and callers labelled; what passes the gate becomes a branch to merge
   drill     Lose something on a scratch copy, get it back, and time it
@@ -131,6 +132,8 @@ pub(crate) enum Command {
     Tune(tuning::Args),
     /// Whether live inputs and predictions are still like those the model was tested on
     Drift(keep::Passed),
+    /// What was predicted, as Parquet by day that Feast can read
+    Features(keep::Passed),
     /// Turn what callers said that pictures really were into pictures to train on
     Feedback(keep::Passed),
     Retrain(Box<retrain::Args>),
@@ -171,6 +174,7 @@ impl Command {
             Self::Audit(args) => args.run(repo),
             Self::Cluster(command) => command.run(repo),
             Self::Drift(passed) => passed.run(repo, "drift"),
+            Self::Features(passed) => passed.run(repo, "features"),
             Self::Feedback(passed) => passed.run(repo, "feedback"),
             Self::Retrain(args) => args.run(repo),
             Self::Runs(passed) => passed.run(repo, "runs"),

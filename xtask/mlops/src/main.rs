@@ -4,6 +4,7 @@
 mod data;
 mod drift;
 mod ending;
+mod features;
 mod feedback;
 mod runs;
 mod track;
@@ -29,6 +30,9 @@ enum Command {
     #[command(subcommand)]
     Data(data::Command),
     Drift(drift::Args),
+    /// What was predicted, as Parquet by day that Feast can read
+    #[command(subcommand)]
+    Features(features::Command),
     Feedback(feedback::Args),
     Runs(runs::Args),
     Track(track::Args),
@@ -40,6 +44,7 @@ fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Data(command) => command.run(),
         Command::Drift(args) => args.run(),
+        Command::Features(command) => command.run(),
         Command::Feedback(args) => args.run(),
         Command::Runs(args) => args.run(),
         Command::Track(args) => args.run(),

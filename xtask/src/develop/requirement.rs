@@ -29,6 +29,8 @@ pub(crate) enum Requirement {
     Dvc,
     /// MLflow's server and client, in Python.
     Mlflow,
+    /// Feast, in Python.
+    Feast,
     /// kustomize, kubeconform, and the schemas of Kubernetes.
     Kubernetes,
     /// Argo CD's command line: its settings are checked without a cluster.
@@ -90,6 +92,11 @@ const MLFLOW: Venv = Venv {
     packages: &["mlflow==3.17.2"],
     proof: "import importlib.metadata as m; assert m.version('mlflow') == '3.17.2'",
 };
+const FEAST: Venv = Venv {
+    name: "feast",
+    packages: &["feast==0.67.0"],
+    proof: "import importlib.metadata as m; assert m.version('feast') == '0.67.0'",
+};
 
 const ACTIONLINT: GoTool = GoTool {
     name: "actionlint",
@@ -125,6 +132,7 @@ impl Requirement {
             | Self::InferenceClients
             | Self::Dvc
             | Self::Mlflow
+            | Self::Feast
             | Self::Kubectl
             | Self::Registry => {}
         }
@@ -155,6 +163,7 @@ impl Requirement {
             }
             Self::Dvc => "DVC or moto in Python",
             Self::Mlflow => "MLflow in Python",
+            Self::Feast => "Feast in Python",
             Self::Kubernetes => "kustomize or kubeconform",
             Self::ArgoCd => "argocd",
             Self::Workflows => "shellcheck",
@@ -182,6 +191,7 @@ impl Requirement {
             Self::InferenceClients => CLIENTS.is_there(repo),
             Self::Dvc => DVC.is_there(repo),
             Self::Mlflow => MLFLOW.is_there(repo),
+            Self::Feast => FEAST.is_there(repo),
             Self::Registry => Cmd::new("docker-registry", repo.root()).arg("--version").succeeds(),
             Self::Promtool => Cmd::new("promtool", repo.root()).arg("--version").succeeds(),
             Self::Kubectl => {
@@ -218,6 +228,7 @@ impl Requirement {
             Self::InferenceClients => CLIENTS.install(repo),
             Self::Dvc => DVC.install(repo),
             Self::Mlflow => MLFLOW.install(repo),
+            Self::Feast => FEAST.install(repo),
             Self::Libtorch
             | Self::Data
             | Self::Kubernetes
@@ -252,6 +263,11 @@ impl Requirement {
     /// The Python that has MLflow.
     pub(crate) fn mlflow_python() -> PathBuf {
         MLFLOW.python()
+    }
+
+    /// The Python that has Feast.
+    pub(crate) fn feast_python() -> PathBuf {
+        FEAST.python()
     }
 }
 

@@ -123,8 +123,8 @@ pub(crate) fn libtorch_checks(repo: &Repo) -> [Tier; 2] {
 /// Everything that trains, serves, or drives another program that does.
 pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
     use Requirement::{
-        Alertmanager, Browser, Collector, Cosign, Data, Dvc, Engine, InferenceClients, Kubernetes,
-        Libtorch, Mlflow, PythonTorch, Registry,
+        Alertmanager, Browser, Collector, Cosign, Data, Dvc, Engine, Feast, InferenceClients,
+        Kubernetes, Libtorch, Mlflow, PythonTorch, Registry,
     };
     vec![
         Tier {
@@ -178,6 +178,11 @@ pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
             name: "tune",
             needs: &[Libtorch, Dvc],
             commands: vec![mlops(repo), e2e(repo, "tune").args(["--", "--skip", "job::"])],
+        },
+        Tier {
+            name: "features",
+            needs: &[Feast],
+            commands: vec![mlops(repo), e2e(repo, "features")],
         },
         Tier {
             name: "tracking",
@@ -241,6 +246,7 @@ fn e2e(repo: &Repo, test: &str) -> Cmd {
         .env("E2E_CLIENTS_PYTHON", Requirement::clients_python())
         .env("E2E_COLLECTOR", collector::program())
         .env("E2E_DVC_PYTHON", Requirement::dvc_python())
+        .env("E2E_FEAST_PYTHON", Requirement::feast_python())
         .env("E2E_MLFLOW_PYTHON", Requirement::mlflow_python())
         .env("E2E_COSIGN", cosign::program())
         .env("XTASK_HOME", repo.home())
