@@ -178,7 +178,11 @@ fn a_model_that_a_lax_gate_lets_pass_is_stopped_by_the_probes() {
     let model = train(&fork.scratch.path("ignorant"), &["--recipe", recipe, "--data", &data]);
     let policy = fork.scratch.path("lax.yaml");
     let shipped = fs_err::read_to_string(repo::root().join("model/gate.yaml")).unwrap();
-    fs_err::write(&policy, shipped.replace("min_accuracy: 0.985", "min_accuracy: 0")).unwrap();
+    let mut lax: serde_yaml::Value = serde_yaml::from_str(&shipped).unwrap();
+    lax["min_accuracy"] = 0.into();
+    lax["max_calibration_error"] = 1.into();
+    lax["robustness"] = serde_yaml::from_str("{}").unwrap();
+    fs_err::write(&policy, serde_yaml::to_string(&lax).unwrap()).unwrap();
     let args = ["--policy", policy.to_str().unwrap()];
     let refused = run(&mut fork.release(&model.display().to_string(), &args));
     says(&refused, 3, &["holds: accuracy", "the model is wrong", "is not fit", "hint: "]);

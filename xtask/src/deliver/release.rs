@@ -81,7 +81,6 @@ impl Args {
 
     fn release(&self, repo: &Repo) -> Result<(), Stop> {
         let store = &self.publication.store;
-        let evidence = self.evidence.open(repo)?;
         let snapshot = self.publication.remote.snapshot(repo)?;
         let history = snapshot.history(&environment(&snapshot, &self.env)?);
         let champions = snapshot.history(&environment(&snapshot, &self.against)?);
@@ -91,6 +90,7 @@ impl Args {
         let movable = plan::demand_movable(&history);
         movable.map_err(|guard| Stop::guard(Ending::of(guard), guard, history.environment()))?;
 
+        let evidence = self.evidence.open(repo)?;
         let scratch = tempfile::tempdir().context("making a folder for artifacts")?;
         let models = Models { repo, store, scratch: scratch.path() };
         let artifact = models.candidate(self.model.as_deref())?;
