@@ -66,7 +66,7 @@ fn a_study_that_no_server_took_is_sent_later_in_any_order() {
         .iter()
         .map(|folder| Record::read(folder).unwrap().run_id)
         .collect();
-    let trial = ids.iter().find(|id| id.contains("0001")).unwrap();
+    let trial = ids.iter().find(|id| id.contains("-0001-")).unwrap();
     home.xtask(&["track", trial, "--experiment", "study-late"], &server.url()).success();
     home.xtask(&["track", "--experiment", "study-late"], &server.url()).success();
     is_whole(server, "study-late");

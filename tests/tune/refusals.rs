@@ -1,8 +1,11 @@
 //! What cannot be tuned, and what cannot be read.
 
-use e2e::process::run;
+use std::os::unix::fs::PermissionsExt;
 
-use crate::world::World;
+use e2e::process::run;
+use e2e::repo;
+
+use crate::world::{World, trials};
 
 const STUDY: &str =
     "base: ../small.yaml\nspace: { schedule.peak: { log: [0.01, 1] } }\ntrials: 1\nconfirm: 0\n";
@@ -33,6 +36,9 @@ fn all_mistakes_of_a_study_are_told_at_once() {
         &[],
         &["batch: must be a multiple of `ghost_batch`", "clip: must be above 0"],
     );
+    let late = "base: ../small.yaml\nspace: { schedule.peak: { log: [0.01, 1] } }\ntrials: 1\nasha: { rungs: [1, 4] }\n";
+    let study = world.write("studies/late.yaml", late);
+    world.refused(&study, &[], &["asha.rungs: must be below the 4 epochs"]);
     let study = world.write("studies/none.yaml", "base: fast.yaml\nspace: {}\ntrials: 1\n");
     world.refused(&study, &[], &["space: nothing is looked for", "base: ", "fast.yaml"]);
     let study = world.write("studies/odd.yaml", "base: quick\nspaces: {}\n");
@@ -87,4 +93,43 @@ fn a_trainer_that_fails_ends_the_study_and_says_why() {
     world.refused(&study, &[], &["trial 0000: ", "train-images.gz"]);
     fs_err::write(&images, sound).unwrap();
     world.tuned(&study, "home", &[]);
+}
+
+#[test]
+fn a_trainer_that_is_killed_again_and_again_is_a_training_that_failed_and_the_report_says_so() {
+    let world = World::new();
+    let base = fs_err::read_to_string(world.path("small.yaml")).unwrap();
+    world.write("idle.yaml", &base.replace("peak: 0.05", "peak: 1.0e-9"));
+    let study = world.write(
+        "studies/short.yaml",
+        "base: ../idle.yaml\nspace: { schedule.peak: { choice: [0.05, 0.04] } }\nsampler: random\ntrials: 2\nconfirm: 2\n",
+    );
+    // As where memory runs out, with one of the seeds.
+    let trainer = world.write(
+        "trainer",
+        &format!(
+            "#!/bin/sh\ncase \"$*\" in *'--seed 1 '*) kill -9 $$;; esac\nexec '{}' \"$@\"\n",
+            repo::release_binary("model").display()
+        ),
+    );
+    fs_err::set_permissions(&trainer, PermissionsExt::from_mode(0o755)).unwrap();
+    let told = run(&mut world.tune_with(&trainer, &study, "home", &[])).success();
+    assert!(
+        told.stderr.contains("not confirmed: trainings failed with seeds 1\n"),
+        "{}",
+        told.stderr
+    );
+    let trials = trials(&world.path("home/short/state"));
+    for (trial, how) in [
+        ("0001", "finished"),
+        ("0000-seed-1", "failed"),
+        ("0001-seed-1", "failed"),
+        ("0001-seed-2", "finished"),
+    ] {
+        assert_eq!((trials[trial].how.as_str(), trials[trial].claims), (how, 1), "{trial}");
+    }
+    let report = world.path(told.stdout.trim_end()).with_file_name("report.md");
+    let report = fs_err::read_to_string(report).unwrap();
+    let reason = "- 0001-seed-1: its trainer was killed 3 times (signal: 9 (SIGKILL)";
+    assert!(report.contains(reason), "{report}");
 }

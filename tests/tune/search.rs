@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use contract::run::{self, Status, points};
+use contract::run::{self, PARENT, Status, points};
 use e2e::process::command;
 use e2e::repo;
 use serde_json::json;
@@ -40,12 +40,7 @@ fn a_seed_looks_at_the_same_recipes_again_whatever_is_killed_in_between() {
 
     let state = world.path("killed/quarters/state/trials");
     let is_there = |name: &str| state.join(name).exists();
-    let trainer = || {
-        let folders = run::entries(&world.runs("killed")).unwrap().into_iter();
-        let held = |folder: &PathBuf| run::is_held(folder).unwrap_or(false);
-        // The study's own is held by the tuner.
-        folders.filter(|folder| !folder.display().to_string().contains("-study-")).find(held)
-    };
+    let trainer = || trained_in(&world, "killed");
     // The tuner while a trial begins, then with one at a rung, then between; and a trainer beside it.
     let moments: [&dyn Fn() -> bool; 3] =
         [&|| is_there("0001/claim-000.json"), &|| is_there("0003/epoch-1.json"), &|| {
@@ -81,6 +76,44 @@ fn a_seed_looks_at_the_same_recipes_again_whatever_is_killed_in_between() {
     assert_eq!(ended(&killed), ended(&whole), "none was lost, doubled or another");
     for (trial, runs) in world.records("killed") {
         assert_eq!(runs.len(), 1, "trial {trial} was trained more than once: {runs:#?}");
+    }
+}
+
+/// The run that a trainer is at.
+fn trained_in(world: &World, home: &str) -> Option<PathBuf> {
+    let folders = run::entries(&world.runs(home)).unwrap().into_iter();
+    let held = |folder: &PathBuf| run::is_held(folder).unwrap_or(false);
+    // The study's own is held by the tuner.
+    folders.filter(|folder| !folder.display().to_string().contains("-study-")).find(held)
+}
+
+#[test]
+fn two_studies_of_one_name_share_neither_files_nor_trainings() {
+    let world = World::new();
+    let text = "base: ../small.yaml\nspace: { schedule.peak: { choice: [0.05, 0.3] } }\ntrials: 2\nconfirm: 0\n";
+    let study = world.write("studies/twins.yaml", text);
+    let states = ["one", "other"].map(|state| world.path(state).display().to_string());
+    let mut tuner = world.started(&study, "home", &["--state", &states[0]]);
+    while trained_in(&world, "home").is_none() && tuner.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    tuner.kill().unwrap();
+    tuner.wait().unwrap();
+    wait_for("the end of the training", || trained_in(&world, "home").is_none());
+    // What was interrupted is the first study's to go on with. What cannot be read stands in nobody's way.
+    world.write("home/runs/20200101T000000Z-torn-0/run.json", "{");
+    let other = world.tuned(&study, "home", &["--state", &states[1]]).stdout;
+    let one = world.tuned(&study, "home", &["--state", &states[0]]).stdout;
+    assert_ne!(one, other);
+    for best in [&one, &other] {
+        let folder = world.path(best.trim_end()).with_file_name("trials");
+        let recipes = fs_err::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        let recipes = recipes.filter(|path| path.extension().is_some_and(|kind| kind == "yaml"));
+        assert_eq!((recipes.count(), world.path(best.trim_end()).exists()), (2, true), "{best}");
+    }
+    for (trial, runs) in world.records("home") {
+        let [(_, a), (_, b)] = &runs[..] else { panic!("trial {trial}: {runs:#?}") };
+        assert_ne!(a.tag(PARENT), b.tag(PARENT), "trial {trial}");
     }
 }
 

@@ -87,9 +87,19 @@ impl World {
 
     /// `mlops tune` as `cargo xtask` starts it, at home in `home`.
     pub(crate) fn tune(&self, study: &Path, home: &str, args: &[&str]) -> Command {
+        self.tune_with(&repo::release_binary("model"), study, home, args)
+    }
+
+    pub(crate) fn tune_with(
+        &self,
+        trainer: &Path,
+        study: &Path,
+        home: &str,
+        args: &[&str],
+    ) -> Command {
         let mut tune = command(repo::release_binary("mlops"), self.folder.path());
         tune.arg("tune").arg(study).args(["--threads", "1"]).args(args);
-        tune.arg("--trainer").arg(repo::release_binary("model"));
+        tune.arg("--trainer").arg(trainer);
         tune.arg("--task").arg(self.path("task.yaml"));
         tune.arg("--runs").arg(self.runs(home)).arg("--studies").arg(self.path(home));
         tune.arg("--").arg("--data-dir").arg(self.path("data"));

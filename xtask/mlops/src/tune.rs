@@ -3,7 +3,9 @@
 //! and what is found is trained like any other recipe.
 
 mod asha;
+mod before;
 mod importance;
+mod others;
 mod pictures;
 mod record;
 mod report;
@@ -21,7 +23,6 @@ use std::fmt::Display;
 use std::io::{Write as _, stderr, stdout};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::thread::{available_parallelism, scope};
 use std::time::Duration;
@@ -30,6 +31,7 @@ use anyhow::{Context, bail};
 use fs_err as fs;
 use jiff::Timestamp;
 
+use self::others::Others;
 use self::record::Told;
 use self::state::{Founded, SCHEMA, State, Worker};
 use self::study::Study;
@@ -57,10 +59,10 @@ pub(crate) struct Args {
     /// Threads of each [default: all cores, shared among `--jobs`]
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
-    /// Seconds after which a worker on another machine is taken for gone
+    /// Seconds after which a worker that is not heard of is taken for gone
     #[arg(long, default_value = "60", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
     lease: u64,
-    /// Folder of studies, each in one of its name
+    /// Folder of studies, by name
     #[arg(
         long,
         value_name = "DIR",
@@ -98,11 +100,14 @@ impl Args {
         };
         let stem = self.study.file_stem().context("a study is a file")?;
         let folder = self.studies.join(stem);
-        fs::create_dir_all(folder.join("trials"))?;
+        fs::create_dir_all(&folder)?;
         let study = Study::read(&self.study, &trainer, &folder)?;
         let place = self.state.unwrap_or_else(|| folder.join("state").display().to_string());
         let state = State::open(&place)?;
         let founded = found(&study, &state, &place)?;
+        // Another state's study may have the same name.
+        let folder = folder.join(&founded.run_id);
+        fs::create_dir_all(folder.join("trials"))?;
         let (to, from) = channel();
         scope(|scope| {
             let (to, tracks) = match tracking {
@@ -115,15 +120,13 @@ impl Args {
                 founded: &founded,
                 trainer: &trainer,
                 folder: folder.join("trials"),
-                me: me(),
-                lease: Duration::from_secs(self.lease),
+                others: Others::new(me(), Duration::from_secs(self.lease)),
                 told: Told {
                     founded: &founded,
                     runs: trainer.runs.clone(),
                     lock: None.into(),
                     tracking: to,
                 },
-                heard: Mutex::default(),
                 stops: false.into(),
             };
             team.work(self.jobs.get())?;
@@ -157,7 +160,7 @@ fn found(study: &Study, state: &State, place: &str) -> anyhow::Result<Founded> {
     let at = Timestamp::now();
     let ours = Founded {
         schema: SCHEMA,
-        run_id: format!("{}-study-{}", at.strftime("%Y%m%dT%H%M%SZ"), study.name),
+        run_id: format!("{}-study-{}", at.strftime("%Y%m%dT%H%M%S%3fZ"), study.name),
         at: at.as_millisecond(),
         study: study.written.clone(),
         base: study.base.clone(),

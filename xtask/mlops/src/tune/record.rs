@@ -11,7 +11,7 @@ use contract::run::{Entry, LOCK, METRICS, Point, RECORD, Record, SCHEMA, Status}
 use fs_err::{self as fs, File};
 use serde_json::Value;
 
-use super::state::{End, Founded, How, Seen};
+use super::state::{Founded, How, Seen};
 use super::study::Study;
 use super::work;
 
@@ -129,15 +129,16 @@ fn tags(study: &Study, seen: &Seen) -> Vec<Entry> {
     tags
 }
 
-/// By the order in which trials of the search ended, what each came to and the best so far.
+/// A trial's number is the step, so that a point stays the same whichever trials end after it: what each of the search
+/// came to, and the best up to it, once all up to it have ended.
 fn points(study: &Study, seen: &Seen) -> Vec<Point> {
     let objective = study.written.objective;
-    let mut ends: Vec<&End> =
-        work::ranked(study, seen).iter().filter_map(|(_, trial)| trial.end.as_ref()).collect();
-    ends.sort_by_key(|end| end.at);
     let mut points = Vec::new();
-    let mut best: Option<f64> = None;
-    for (end, step) in ends.into_iter().zip(1..) {
+    let (mut best, mut all_ended): (Option<f64>, bool) = (None, true);
+    for (number, step) in (0..study.written.trials).zip(0..) {
+        let end = seen.trials.get(&work::name(number)).and_then(|trial| trial.end.as_ref());
+        all_ended &= end.is_some();
+        let Some(end) = end else { continue };
         let Some(value) = end.value else { continue };
         let mut point = |key: &str, value| {
             let key = format!("{key}/{}", objective.metric());
@@ -148,9 +149,36 @@ fn points(study: &Study, seen: &Seen) -> Vec<Point> {
             let is_better = best.is_none_or(|best| objective.cost(value) < objective.cost(best));
             best = if is_better { Some(value) } else { best };
         }
-        if let Some(best) = best {
+        if let Some(best) = best.filter(|_| all_ended) {
             point("best", best);
         }
     }
     points
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::state::Trial;
+    use super::*;
+
+    #[test]
+    fn a_point_stays_what_it_is_whichever_trials_end_after_it() {
+        let study = Study::of_one_field(4);
+        let mut seen = Seen::default();
+        let mut told: Vec<(String, u32, f64)> = Vec::new();
+        // The clock of whoever was at trial 2 is behind.
+        for (number, value, at) in
+            [(0, Ok(0.5), 10), (3, Ok(0.9), 20), (2, Ok(0.7), 1), (1, Err("killed"), 30)]
+        {
+            seen.trials.insert(work::name(number), Trial::of_one_field(1.0, value, at));
+            let points = points(&study, &seen);
+            let now: Vec<_> =
+                points.into_iter().map(|point| (point.key, point.step, point.value)).collect();
+            assert!(told.iter().all(|before| now.contains(before)), "{told:?}, then {now:?}");
+            told = now;
+        }
+        let best = told.iter().filter(|(key, ..)| key.starts_with("best/"));
+        let best: Vec<_> = best.map(|(_, step, value)| (*step, *value)).collect();
+        assert_eq!(best, [(0, 0.5), (2, 0.7), (3, 0.9)]);
+    }
 }

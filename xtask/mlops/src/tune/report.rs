@@ -56,6 +56,14 @@ pub(super) fn sentence(study: &Study, seen: &Seen) -> String {
         (Verdict::Unconfirmed, Some((number, _))) => {
             format!("trial {} came first; nobody confirmed it on other seeds", work::name(number))
         }
+        (Verdict::Failed(seeds), Some((number, _))) => {
+            let seeds: Vec<String> = seeds.iter().map(u64::to_string).collect();
+            format!(
+                "trial {} came first and is not confirmed: trainings failed with seeds {}",
+                work::name(number),
+                seeds.join(", ")
+            )
+        }
         (_, Some(_)) => format!("nothing came before `{base}` itself"),
         (_, None) => "no trial came to its end".to_owned(),
     }
@@ -122,6 +130,7 @@ fn text(study: &Study, seen: &Seen, importance: Option<&[(String, f64)]>) -> Str
         }
     }
     trials(&mut text, study, &ranked);
+    failed(&mut text, study, seen, &ranked);
     text
 }
 
@@ -196,6 +205,24 @@ fn trials(text: &mut String, study: &Study, ranked: &[(usize, &Trial)]) {
                 values.join(" | ")
             ),
         );
+    }
+}
+
+/// Of the search, and of those that were to confirm it.
+fn failed(text: &mut String, study: &Study, seen: &Seen, ranked: &[(usize, &Trial)]) {
+    let confirmations = work::confirmations(study, seen);
+    let searched = ranked.iter().map(|(number, trial)| (work::name(*number), *trial));
+    let confirmed = confirmations
+        .iter()
+        .filter_map(|one| Some((one.trial.clone(), seen.trials.get(&one.trial)?)));
+    let reason = |(name, trial): (String, &Trial)| {
+        let end = trial.end.as_ref().filter(|end| end.how == How::Failed)?;
+        let reason = end.reason.as_deref().unwrap_or_default();
+        Some(format!("- {name}: {}\n", reason.lines().collect::<Vec<_>>().join(" ")))
+    };
+    let reasons: String = searched.chain(confirmed).filter_map(reason).collect();
+    if !reasons.is_empty() {
+        put(text, format_args!("\n## Failed\n\n{reasons}"));
     }
 }
 

@@ -257,3 +257,17 @@ impl Trial {
         self.claims.last().map(|claim| &claim.params)
     }
 }
+
+#[cfg(test)]
+impl Trial {
+    /// One that was trained with this `x` for a second and finished with a value, or failed.
+    pub(super) fn of_one_field(x: f64, value: Result<f64, &str>, at: i64) -> Self {
+        let how = if value.is_ok() { How::Finished } else { How::Failed };
+        let reason = value.err().map(str::to_owned);
+        let end = End { how, epoch: 1, value: value.ok(), seconds: 1.0, run_id: None, reason, at };
+        let worker = Worker { host: String::new(), pid: 1, since: 0 };
+        let params = [("x".to_owned(), x.into())].into();
+        let claims = vec![Claim { worker, at: 0, params, seed: 0 }];
+        Self { claims, end: Some(end), ..Self::default() }
+    }
+}

@@ -146,6 +146,12 @@ impl Study {
             let rungs = rungs.unwrap_or_else(|| Asha::rungs_of(asha.reduction.max(2), epochs));
             Asha { reduction: asha.reduction, rungs }
         });
+        let last = asha.as_ref().and_then(|asha| asha.rungs.iter().max());
+        if base.is_some() && last.is_some_and(|rung| *rung >= epochs) {
+            mistakes.push(format!(
+                "asha.rungs: must be below the {epochs} epochs of the base recipe, where nothing is left to be stopped"
+            ));
+        }
         let Some((base, [])) = base.map(|base| (base, &mistakes[..])) else {
             bail!("`{}` cannot be tuned by:\n{}", file.display(), mistakes.join("\n"));
         };
@@ -228,5 +234,24 @@ impl Written {
         let (ours, theirs) = (fields(self), fields(other));
         let differ = |field: &&String| *field != "trials" && ours[*field] != theirs[*field];
         ours.keys().filter(differ).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+impl Study {
+    /// Of one field, which the base recipe has as 1, and of two seeds that confirm.
+    pub(super) fn of_one_field(trials: usize) -> Self {
+        let text = format!(
+            "base: quick\nspace: {{ x: {{ uniform: [0, 9] }} }}\ntrials: {trials}\nconfirm: 2\n"
+        );
+        let written: Written = serde_yaml::from_str(&text).unwrap();
+        let space = Space::of(&written.space, &mut Vec::new());
+        Self {
+            name: "toy".to_owned(),
+            base: serde_json::json!({ "x": 1.0 }),
+            space,
+            asha: None,
+            written,
+        }
     }
 }

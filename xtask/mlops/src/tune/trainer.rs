@@ -8,7 +8,6 @@ use std::process::{self, Child, ExitStatus, Stdio};
 use anyhow::{Context, bail};
 use contract::run::Entry;
 use fs_err::{self as fs, File};
-use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -50,16 +49,19 @@ impl Trainer {
         lines.map(|line| serde_json::from_slice(line).map_err(|error| error.to_string())).collect()
     }
 
-    /// Goes on with the training of this recipe and seed, or starts one. What it says goes to files beside the recipe.
+    /// Goes on with the training of this recipe and seed, if told to and there is one, or starts one. What it says goes
+    /// to files beside the recipe.
     pub(super) fn start(
         &self,
         recipe: &Path,
         seed: u64,
         tags: &[Entry],
+        goes_on: bool,
     ) -> anyhow::Result<Training> {
         let (said, log) = (recipe.with_extension("out"), recipe.with_extension("log"));
         let mut command = started(&self.program);
-        command.args(["train", "--trial", "--resume", "--task"]).arg(&self.task);
+        command.args(["train", "--trial", "--task"]).arg(&self.task);
+        command.args(goes_on.then_some("--resume"));
         command.arg("--recipe").arg(recipe).args(["--seed", &seed.to_string()]);
         command.arg("--runs").arg(&self.runs).args(["--threads", &self.threads.to_string()]);
         for Entry { key, value } in tags {
@@ -94,13 +96,14 @@ impl Training {
         self.child.try_wait().context("waiting for the trainer")
     }
 
-    /// Asks it to stop, and waits until it has.
-    pub(super) fn stop(mut self) -> anyhow::Result<()> {
-        match kill_process(Pid::from_child(&self.child), Signal::TERM) {
-            // It has ended by itself.
-            Ok(()) | Err(Errno::SRCH) => {}
-            Err(error) => return Err(error).context("telling the trainer to stop"),
+    /// Asks it to stop, unless it has, and waits until it has.
+    pub(super) fn stop(&mut self) -> anyhow::Result<()> {
+        // Once its end was asked for, its number may be another's.
+        if self.ended()?.is_some() {
+            return Ok(());
         }
+        kill_process(Pid::from_child(&self.child), Signal::TERM)
+            .context("telling the trainer to stop")?;
         // Waiting would close it, which asks once more, and who is asked twice does not stop in order.
         let stdin = self.child.stdin.take();
         let stopped = self.child.wait().map(drop).context("waiting for the trainer");

@@ -5,14 +5,16 @@ use statrs::distribution::{ContinuousCDF as _, StudentsT};
 
 use super::state::{End, How, Seen};
 use super::study::Study;
-use super::work;
+use super::work::{self, Confirmation};
 
 #[derive(Debug, PartialEq)]
 pub(super) enum Verdict {
     /// Nothing that was tried, or nothing but the base recipe.
     NothingFound,
-    /// No seeds were spent on it, or a training of a pair failed.
+    /// No seeds were spent on it.
     Unconfirmed,
+    /// Trainings that were to confirm it failed with these seeds, so that pairs are missing.
+    Failed(Vec<u64>),
     Compared(Comparison),
 }
 
@@ -45,14 +47,20 @@ impl Verdict {
         if work::best(study, seen).is_none_or(|(number, _)| number == 0) {
             return Self::NothingFound;
         }
-        let ends: Option<Vec<(u64, &End)>> = work::confirmations(study, seen)
+        let confirmations = work::confirmations(study, seen);
+        let ended = |one: &Confirmation| {
+            seen.trials.get(&one.trial).and_then(|trial| Some((one.seed, trial.end.as_ref()?)))
+        };
+        let ends: Vec<(u64, &End)> = confirmations.iter().filter_map(ended).collect();
+        let mut failed: Vec<u64> = ends
             .iter()
-            .map(|one| {
-                let end = seen.trials.get(&one.trial)?.end.as_ref()?;
-                (end.how == How::Finished).then_some((one.seed, end))
-            })
+            .filter_map(|(seed, end)| (end.how != How::Finished).then_some(*seed))
             .collect();
-        let pairs = ends.unwrap_or_default();
+        failed.dedup();
+        if !failed.is_empty() {
+            return Self::Failed(failed);
+        }
+        let pairs = if ends.len() == confirmations.len() { ends } else { Vec::new() };
         let pairs = pairs.chunks_exact(2).filter_map(|pair| {
             let [(of_both, base), (_, best)] = pair else { return None };
             let seconds = (base.seconds, best.seconds);
@@ -93,7 +101,28 @@ impl Comparison {
 
 #[cfg(test)]
 mod tests {
+    use super::super::state::Trial;
     use super::*;
+
+    #[test]
+    fn a_confirmation_that_failed_is_a_verdict_of_its_own() {
+        let study = Study::of_one_field(2);
+        let mut seen = Seen::default();
+        let mut ended = |name: &str, x, value| {
+            seen.trials.insert(name.to_owned(), Trial::of_one_field(x, value, 0));
+            Verdict::of(&study, &seen)
+        };
+        assert_eq!(ended("0000", 1.0, Ok(0.5)), Verdict::NothingFound);
+        assert_eq!(ended("0001", 2.0, Ok(0.6)), Verdict::Unconfirmed);
+        assert_eq!(ended("0000-seed-1", 1.0, Ok(0.5)), Verdict::Unconfirmed);
+        assert_eq!(ended("0001-seed-1", 2.0, Ok(0.6)), Verdict::Unconfirmed);
+        assert_eq!(ended("0000-seed-2", 1.0, Err("killed")), Verdict::Failed(vec![2]));
+        assert_eq!(ended("0001-seed-2", 2.0, Err("killed")), Verdict::Failed(vec![2]));
+        assert_eq!(ended("0001-seed-1", 2.0, Err("killed")), Verdict::Failed(vec![1, 2]));
+        ended("0001-seed-1", 2.0, Ok(0.6));
+        ended("0000-seed-2", 1.0, Ok(0.5));
+        assert!(matches!(ended("0001-seed-2", 2.0, Ok(0.7)), Verdict::Compared(_)));
+    }
 
     #[test]
     fn the_interval_is_students_of_the_differences() {

@@ -21,8 +21,8 @@ pub(super) struct Work {
 #[derive(Debug, PartialEq)]
 pub(super) enum Next {
     Take(Work),
-    /// Others are at what is left.
-    Wait,
+    /// Others are at what is left, these trials.
+    Wait(Vec<String>),
     Done,
 }
 
@@ -49,7 +49,7 @@ fn first<B: FnOnce() -> (Params, u64)>(
     seen: &Seen,
     is_lost: impl Fn(&str, &Trial) -> bool,
 ) -> Option<Next> {
-    let mut others_are_at_it = false;
+    let mut others = Vec::new();
     for (trial, begin) in trials {
         let known = seen.trials.get(&trial).cloned().unwrap_or_default();
         let turn = known.claims.len();
@@ -58,13 +58,13 @@ fn first<B: FnOnce() -> (Params, u64)>(
             None => begin(),
             Some(claim) if is_lost(&trial, &known) => (claim.params.clone(), claim.seed),
             Some(_) => {
-                others_are_at_it = true;
+                others.push(trial);
                 continue;
             }
         };
         return Some(Next::Take(Work { trial, turn, params: begun.0, seed: begun.1, is_search }));
     }
-    others_are_at_it.then_some(Next::Wait)
+    (!others.is_empty()).then_some(Next::Wait(others))
 }
 
 pub(super) fn name(number: usize) -> String {

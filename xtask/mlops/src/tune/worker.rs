@@ -1,25 +1,27 @@
 //! [`Team`]: threads that each take the next trial, train it and tell the state what became of it. A trial is its
-//! worker's for as long as that one is heard of: by its process on the same machine, by its beat elsewhere. No two
-//! clocks are compared; a beat is old when we have not seen it change.
+//! worker's for as long as that one is heard of.
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use contract::atomic;
-use contract::run::{self, Entry, PARENT, Record, Status};
+use contract::digest::Digest;
+use contract::run::{self, Entry, PARENT, Record};
 use jiff::Timestamp;
 
+use super::before::Before;
+use super::others::Others;
 use super::record::Told;
 use super::space::changed;
-use super::state::{Claim, End, Founded, How, Rung, Seen, State, Trial, Worker};
+use super::state::{Claim, End, Founded, How, Rung, Seen, State};
 use super::study::Study;
-use super::trainer::{DIVERGED, Trainer};
+use super::trainer::{DIVERGED, Trainer, Training};
 use super::work::{Next, Work, next};
 use super::{numbered, step};
 
@@ -27,8 +29,8 @@ use super::{numbered, step};
 const LOOK: Duration = Duration::from_millis(100);
 /// Between looks for something to do.
 const PAUSE: Duration = Duration::from_millis(500);
-/// A trainer that was killed is started again so often.
-const AGAIN: usize = 2;
+/// A trainer that was killed so often has a recipe that this machine cannot train.
+const DEATHS: usize = 3;
 const TRIAL: &str = "study.trial";
 
 pub(super) struct Team<'a> {
@@ -36,13 +38,10 @@ pub(super) struct Team<'a> {
     pub(super) state: &'a State,
     pub(super) founded: &'a Founded,
     pub(super) trainer: &'a Trainer,
-    /// For recipes and what trainers say.
+    /// For recipes and what trainers say; no other study's.
     pub(super) folder: PathBuf,
-    pub(super) me: Worker,
-    /// Who was not heard of for so long is gone.
-    pub(super) lease: Duration,
+    pub(super) others: Others,
     pub(super) told: Told<'a>,
-    pub(super) heard: Mutex<BTreeMap<String, (String, Instant)>>,
     pub(super) stops: AtomicBool,
 }
 
@@ -50,6 +49,24 @@ pub(super) struct Team<'a> {
 enum Verdict {
     Stopped { epoch: u32, value: f64 },
     Diverged { epoch: u32 },
+}
+
+/// When we last said that we live.
+struct Beat {
+    count: u64,
+    next: Instant,
+}
+
+/// Who goes before all is done, by an error or a panic, takes the others along.
+struct Leaving<'a> {
+    stops: &'a AtomicBool,
+    is_done: bool,
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.stops.fetch_or(!self.is_done, Ordering::Relaxed);
+    }
 }
 
 impl Team<'_> {
@@ -66,22 +83,26 @@ impl Team<'_> {
     }
 
     fn one(&self) -> anyhow::Result<()> {
-        let ended = self.until_done();
-        if ended.is_err() {
-            self.stops.store(true, Ordering::Relaxed);
-        }
-        ended
+        let mut leaving = Leaving { stops: &self.stops, is_done: false };
+        self.until_done()?;
+        leaving.is_done = true;
+        Ok(())
     }
 
     fn until_done(&self) -> anyhow::Result<()> {
         while !self.stops.load(Ordering::Relaxed) {
             let seen = self.state.look()?;
-            match next(self.study, &seen, |name, trial| self.is_lost(name, trial)) {
+            match next(self.study, &seen, |name, trial| self.others.is_lost(name, trial)) {
                 Next::Done => return Ok(()),
-                Next::Wait => sleep(PAUSE),
+                Next::Wait(trials) => {
+                    for other in self.others.not_yet_named(&trials, &seen) {
+                        step(format_args!("waiting for {other}"));
+                    }
+                    sleep(PAUSE);
+                }
                 Next::Take(work) => {
                     let claim = Claim {
-                        worker: self.me.clone(),
+                        worker: self.others.me.clone(),
                         at: now(),
                         params: work.params.clone(),
                         seed: work.seed,
@@ -95,119 +116,118 @@ impl Team<'_> {
         Ok(())
     }
 
-    fn is_lost(&self, name: &str, trial: &Trial) -> bool {
-        let Some(Claim { worker, .. }) = trial.claims.last() else { return false };
-        if worker == &self.me {
-            return false;
-        }
-        if worker.host == self.me.host && !worker.host.is_empty() {
-            // A process of our own number was before us.
-            return worker.pid == self.me.pid || !atomic::is_running(worker.pid);
-        }
-        let mark = format!("{} {}", trial.claims.len(), trial.beat);
-        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        match heard.get(name) {
-            Some((known, since)) if *known == mark => since.elapsed() > self.lease,
-            _ => {
-                heard.insert(name.to_owned(), (mark, Instant::now()));
-                false
-            }
-        }
-    }
-
     fn train(&self, work: &Work, seen: &Seen) -> anyhow::Result<()> {
         let Work { trial, params, seed, .. } = work;
         let values: Vec<_> =
             params.iter().map(|(field, value)| format!("{field} {value}")).collect();
         let again = if work.turn > 0 { "again, " } else { "" };
         step(format_args!("trial {trial}: {again}seed {seed}, {}", values.join(", ")));
-        let recipe = self.folder.join(format!("{}-{trial}.yaml", self.study.name));
+        let name = self.recipe_name(trial);
+        let recipe = self.folder.join(format!("{name}.yaml"));
         let text = serde_yaml::to_string(&changed(&self.study.base, params))?;
         atomic::write_file(&recipe, text.as_bytes())?;
-        if let Some(folder) = self.finished_before(&recipe, *seed)? {
-            let mut rungs =
-                seen.trials.get(trial).map(|trial| trial.rungs.clone()).unwrap_or_default();
-            let verdict = self.judge(work, &folder, &mut rungs)?;
-            return self.ended(work, Some(&folder), verdict, None);
-        }
         if let Err(mistake) = self.trainer.recipes(&[recipe.display().to_string()]) {
             return self.ended(work, None, None, Some(mistake));
         }
         let tags = [Entry::new(PARENT, &self.founded.run_id), Entry::new(TRIAL, trial)];
-        let start = || self.trainer.start(&recipe, *seed, &tags);
-        let mut training = start()?;
         let mut rungs = seen.trials.get(trial).map(|trial| trial.rungs.clone()).unwrap_or_default();
-        let (mut deaths, mut beats, mut beat_at, mut data_is_known) = (0, 0, Instant::now(), false);
+        let (mut deaths, mut beat) = (0, Beat { count: 0, next: Instant::now() });
         loop {
-            if self.stops.load(Ordering::Relaxed) {
-                return Ok(());
+            let Some(before) = self.before(work, &name, &mut beat)? else { return Ok(()) };
+            if let Before::Finished(folder) = &before {
+                let verdict = self.judge(work, folder, &mut rungs)?;
+                return self.ended(work, Some(folder), verdict, None);
             }
-            if Instant::now() >= beat_at {
-                if self.was_taken_over(work)? {
-                    step(format_args!("trial {trial}: another worker has taken it over"));
-                    return Ok(());
-                }
-                self.state.beat(trial, work.turn, beats)?;
-                (beats, beat_at) = (beats + 1, Instant::now() + self.lease / 4);
-            }
-            // Asked first: what it wrote before its end is read then.
-            let status = training.ended()?;
+            // Where there is nothing to go on with, nothing is looked for: a record that cannot be read is in no way.
+            let goes_on = before == Before::Unfinished;
+            let mut training = self.trainer.start(&recipe, *seed, &tags, goes_on)?;
+            let ended = self.watch(work, &mut training, &mut rungs, &mut beat)?;
+            let Some(status) = ended else { return Ok(()) };
             let folder = training.run();
-            if let Some(folder) = &folder {
-                if !data_is_known {
-                    self.is_of_the_same_data(folder)?;
-                    data_is_known = true;
-                }
-                if let Some(verdict) = self.judge(work, folder, &mut rungs)? {
-                    training.stop()?;
-                    return self.ended(work, Some(folder), Some(verdict), None);
-                }
-            }
-            let Some(status) = status else {
-                sleep(LOOK);
-                continue;
-            };
             if status.success() {
                 return self.ended(work, folder.as_deref(), None, None);
             }
             if status.code() == Some(DIVERGED) {
                 return self.ended(work, folder.as_deref(), None, Some(training.complaint()));
             }
-            if status.signal().is_some() && deaths < AGAIN {
-                deaths += 1;
-                step(format_args!("trial {trial}: its trainer was killed ({status}); going on"));
-                training = start()?;
-                continue;
+            if status.signal().is_none() {
+                return training.demand_unasked(status).with_context(|| format!("trial {trial}"));
             }
-            return training.demand_unasked(status).with_context(|| format!("trial {trial}"));
+            deaths += 1;
+            if deaths == DEATHS {
+                let reason =
+                    format!("its trainer was killed {deaths} times ({status}); is memory short?");
+                return self.ended(work, folder.as_deref(), None, Some(reason));
+            }
+            step(format_args!("trial {trial}: its trainer was killed ({status}); going on"));
         }
     }
 
-    /// A training of the trial that came to its end, and whose worker did not live to tell. One that has not yet seen
-    /// that its worker is gone is waited for; it stops at its next step.
-    fn finished_before(&self, recipe: &Path, seed: u64) -> anyhow::Result<Option<PathBuf>> {
-        let stem = recipe.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default();
-        let is_named = |folder: &PathBuf| {
-            folder.file_name().is_some_and(|id| id.to_string_lossy().contains(&*stem))
-        };
-        for folder in run::entries(&self.trainer.runs)?.into_iter().filter(is_named) {
-            let is_its = |record: &Record| {
-                record.param("recipe") == Some(&stem)
-                    && record.param("seed") == Some(&seed.to_string())
-                    && record.tag(PARENT) == Some(&self.founded.run_id)
-            };
-            while Record::read(&folder).is_ok_and(|record| is_its(&record))
-                && run::is_held(&folder)?
-                && !self.stops.load(Ordering::Relaxed)
-            {
-                sleep(LOOK);
+    /// Of no other study, so that nobody goes on with another's training.
+    fn recipe_name(&self, trial: &str) -> String {
+        let study = Digest::of(self.founded.run_id.as_bytes()).hex();
+        format!("{}-{}-{trial}", self.study.name, &study[..8])
+    }
+
+    /// Once nobody else is at it; None where the trial is not ours any more.
+    fn before(&self, work: &Work, recipe: &str, beat: &mut Beat) -> anyhow::Result<Option<Before>> {
+        while self.is_ours(work, beat)? {
+            let (before, skipped) = Before::of(&self.trainer.runs, &self.founded.run_id, recipe)?;
+            if before != Before::Held {
+                skipped.iter().for_each(step);
+                return Ok(Some(before));
             }
-            let is_finished = |record: Record| is_its(&record) && record.status == Status::Finished;
-            if Record::read(&folder).is_ok_and(is_finished) {
-                return Ok(Some(folder));
-            }
+            sleep(LOOK);
         }
         Ok(None)
+    }
+
+    /// How the training ended by itself; None where a rung or a value ended the trial, or it is not ours any more.
+    fn watch(
+        &self,
+        work: &Work,
+        training: &mut Training,
+        rungs: &mut BTreeMap<u32, Rung>,
+        beat: &mut Beat,
+    ) -> anyhow::Result<Option<ExitStatus>> {
+        let mut data_is_known = false;
+        while self.is_ours(work, beat)? {
+            // Asked first: what it wrote before its end is read then.
+            let status = training.ended()?;
+            if let Some(folder) = training.run() {
+                if !data_is_known {
+                    self.is_of_the_same_data(&folder)?;
+                    data_is_known = true;
+                }
+                if let Some(verdict) = self.judge(work, &folder, rungs)? {
+                    training.stop()?;
+                    self.ended(work, Some(&folder), Some(verdict), None)?;
+                    return Ok(None);
+                }
+            }
+            if status.is_some() {
+                return Ok(status);
+            }
+            sleep(LOOK);
+        }
+        Ok(None)
+    }
+
+    /// Whether the trial is, and says four times in a lease that we live.
+    fn is_ours(&self, work: &Work, beat: &mut Beat) -> anyhow::Result<bool> {
+        if self.stops.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        if Instant::now() < beat.next {
+            return Ok(true);
+        }
+        if self.was_taken_over(work)? {
+            step(format_args!("trial {}: another worker has taken it over", work.trial));
+            return Ok(false);
+        }
+        self.state.beat(&work.trial, work.turn, beat.count)?;
+        *beat = Beat { count: beat.count + 1, next: Instant::now() + self.others.lease / 4 };
+        Ok(true)
     }
 
     fn was_taken_over(&self, work: &Work) -> anyhow::Result<bool> {
