@@ -9,7 +9,7 @@ use contract::artifact::Artifact;
 use contract::digest::Digest;
 use contract::image::Image;
 use contract::record::Record;
-use contract::replay::Replay;
+use contract::replay::{Flip, Replay};
 use e2e::data;
 use e2e::http::Http;
 use e2e::model::{quick, quick_of};
@@ -67,12 +67,34 @@ impl Asked {
         run(gate.args(args).arg("--records").args(logs))
     }
 
-    /// As the gate is told.
     fn replay(&self, logs: &[&Path]) -> Replay {
+        self.replay_with(logs, &[])
+    }
+
+    /// As the gate is told.
+    fn replay_with(&self, logs: &[&Path], args: &[&str]) -> Replay {
         let mut model = command(repo::release_binary("model"), self.folder.path());
         model.arg("replay").arg("--candidate").arg(self.candidate.path());
-        let told = run(model.arg("--champion").arg(self.champion.path()).args(logs)).success();
+        let told =
+            run(model.arg("--champion").arg(self.champion.path()).args(args).arg("--").args(logs))
+                .success();
         serde_json::from_str(&told.stdout).unwrap()
+    }
+
+    /// The folder that comes of what people said.
+    fn labelled(&self, said: &[(&Flip, usize)]) -> PathBuf {
+        let line = |(flip, truth): &(&Flip, usize)| {
+            json!({ "target": "access", "about": flip.request_id, "image": flip.image, "counted": true,
+                "model_version": self.champion.manifest().model_version, "predicted": flip.champion.label,
+                "truth": truth })
+        };
+        let lines: Vec<String> = said.iter().map(|said| format!("{}\n", line(said))).collect();
+        let log = self.write("log.jsonl", lines.concat().as_bytes());
+        let folder = self.folder.path().join("labelled");
+        let mut feedback = command(repo::release_binary("mlops"), self.folder.path());
+        feedback.arg("feedback").arg("--model").arg(self.champion.path()).arg("--out").arg(&folder);
+        run(feedback.arg("--records").arg(&self.log).arg("--feedback").arg(log)).success();
+        folder
     }
 
     fn write(&self, name: &str, content: &[u8]) -> PathBuf {
@@ -136,6 +158,32 @@ fn exactly_what_becomes_otherwise_is_listed_drawn_and_held_against_the_candidate
         asked.write("lax.yaml", shipped.replace("max_flips: 0.02", "max_flips: 1").as_bytes());
     let judged = asked.gate(&[&asked.log], &["--policy", lax.to_str().unwrap()]);
     assert!(judged.stdout.contains(&sentence.replace("fails", "holds")), "{}", judged.stdout);
+}
+
+#[test]
+fn an_answer_that_becomes_what_people_said_is_no_flip() {
+    let asked = Asked::new();
+    let before = asked.replay(&[&asked.log]);
+    let (wanted, other) = (&before.flips[0], &before.flips[1]);
+    // Of the second people said what neither model says.
+    let neither =
+        (0..).find(|label| ![other.champion.label, other.candidate.label].contains(label));
+    let labelled = asked.labelled(&[(wanted, wanted.candidate.label), (other, neither.unwrap())]);
+    let labelled = labelled.to_str().unwrap();
+    let replay = asked.replay_with(&[&asked.log], &["--labelled", labelled]);
+    assert_eq!(replay.corrected, before.flips[..1]);
+    assert_eq!((replay.flips.as_slice(), replay.images), (&before.flips[1..], before.images));
+
+    let report = asked.folder.path().join("report");
+    let args = ["--labelled", labelled, "--report", report.to_str().unwrap()];
+    let judged = asked.gate(&[&asked.log], &args);
+    let told = format!("{} pictures of records {} (", asked.images, asked.flips.len() - 1);
+    for words in [&*told, "; 1 more became what callers said"] {
+        assert!(judged.stdout.contains(words), "`{words}` is missing in:\n{}", judged.stdout);
+    }
+    let page = fs_err::read_to_string(report.join("gate.md")).unwrap();
+    let (_, listed) = page.split_once("1 more became what callers said").unwrap();
+    assert!(listed.contains(&wanted.request_id), "{listed}");
 }
 
 #[test]

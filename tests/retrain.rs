@@ -9,7 +9,7 @@ mod scratch;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use contract::artifact::Artifact;
 use contract::image::Image;
@@ -81,18 +81,37 @@ impl Fork {
     }
 
     fn retrain(&self, args: &[&str]) -> Ended {
-        let mut retrain = command(repo::xtask(), &self.scratch.path("clone"));
+        let images = self.scratch.path("images").display().to_string();
+        run(self.xtask(&[&["retrain", "--layout", &images], args].concat()))
+    }
+
+    fn xtask(&self, args: &[&str]) -> Command {
+        let mut xtask = command(repo::xtask(), &self.scratch.path("clone"));
         let mut path = self.scratch.path("programs").into_os_string();
         path.push(":");
         path.push(std::env::var_os("PATH").unwrap());
-        retrain.env("PATH", path);
+        xtask.env("PATH", path);
         for own in ["XTASK_HOME", "XTASK_CLONE", "XTASK_REMOTE"] {
-            retrain.env_remove(own);
+            xtask.env_remove(own);
         }
         let mirror = data::folder(&data::task()).display().to_string();
-        let images = self.scratch.path("images").display().to_string();
-        retrain.args(["retrain", "--mirror", &mirror, "--layout", &images]);
-        run(retrain.args(args))
+        xtask.args(args).args(["--mirror", &mirror]);
+        xtask
+    }
+
+    /// The shipped one but for what it asks of records.
+    fn policy(&self, replay: &str) -> String {
+        let shipped = fs_err::read_to_string(repo::root().join("model/gate.yaml")).unwrap();
+        let (before, rest) = shipped.split_once("\nreplay: ").unwrap();
+        let (_, after) = rest.split_once('\n').unwrap();
+        let policy = self.scratch.path("gate.yaml");
+        fs_err::write(&policy, format!("{before}\nreplay: {replay}\n{after}")).unwrap();
+        policy.display().to_string()
+    }
+
+    /// What Git does not know, or knows otherwise.
+    fn changes(&self) -> String {
+        self.scratch.git("clone", &["status", "--porcelain"])
     }
 
     fn branches(&self) -> Vec<String> {
@@ -156,6 +175,9 @@ fn what_callers_labelled_becomes_a_branch_that_ships_a_model_trained_on_it() {
         "quick",
         "--image",
         "127.0.0.1:9/o/api",
+        // Records are demanded, by the gate and by the release.
+        "--policy",
+        &fork.policy("{ min_images: 20, max_flips: 1, required: true }"),
         "--feedback",
         log,
         "--records",
@@ -170,6 +192,7 @@ fn what_callers_labelled_becomes_a_branch_that_ships_a_model_trained_on_it() {
         &["21 pictures added to 0", "labelled in two ways | 2", "nothing was changed"],
     );
     assert!(fork.branches().is_empty() && !fork.scratch.path("store").exists());
+    assert_eq!(fork.changes(), "");
 
     let done = fork.retrain(&args);
     says(
@@ -184,6 +207,7 @@ fn what_callers_labelled_becomes_a_branch_that_ships_a_model_trained_on_it() {
     );
     let [branch] = &fork.branches()[..] else { panic!("{:?}", fork.branches()) };
     assert_eq!(fork.scratch.git("remote", &["rev-parse", "main"]), main);
+    assert_eq!(fork.changes(), "");
     let manifest = fork.trained(branch);
     assert_eq!(manifest.data.added, 20);
     assert_ne!(manifest.data.digest, fork.champion.manifest().data.digest);
@@ -202,14 +226,23 @@ fn what_callers_labelled_becomes_a_branch_that_ships_a_model_trained_on_it() {
     let mut pull = command(repo::release_binary("mlops"), &fork.scratch.path("reviewer"));
     run(pull.args(["data", "pull"])).success();
 
-    says(&fork.retrain(&args), 0, &["0 pictures added to 21", "is there"]);
+    says(&fork.retrain(&args), 0, &["21 pictures added to 0", "is there"]);
     assert_eq!(fork.branches().len(), 1);
 
     // Merged, main says what is trained on, and every training does.
     fork.scratch.git("reviewer", &["push", "--quiet", "origin", &format!("{branch}:main")]);
     fork.scratch.git("reviewer", &["push", "--quiet", "--delete", "origin", branch]);
-    fs_err::remove_file(fork.scratch.path("clone/model/data/feedback.dvc")).unwrap();
-    fs_err::remove_dir_all(fork.scratch.path("clone/model/data/feedback")).unwrap();
+    says(&fork.retrain(&["--recipe", "quick"]), 1, &["main has other labelled", "hint: git pull"]);
+    // What is new comes to what main has, whatever the checkout is at; and no commit has both.
+    let [records, log] = asked_and_told(&fork, &[(faded(&tested[22].1), vec![tested[22].0])]);
+    let [records, log] = [&records, &log].map(|path| path.to_str().unwrap());
+    let stale = ["--recipe", "quick", "--artifact-only", "--feedback", log, "--records", records];
+    says(&fork.retrain(&stale), 0, &["1 pictures added to 21"]);
+    let [branch] = &fork.branches()[..] else { panic!("{:?}", fork.branches()) };
+    assert!(fork.shown(&format!("{branch}:model/data/feedback.dvc")).contains("nfiles: 22"));
+    assert!(fork.trained(branch).source.dirty);
+    fork.scratch.git("reviewer", &["push", "--quiet", "--delete", "origin", branch]);
+
     fork.scratch.git("clone", &["pull", "--quiet", "--ff-only"]);
     let again = fork.retrain(&["--recipe", "quick"]);
     says(&again, 0, &["20 of them labelled", "nothing to do: staging runs"]);
@@ -229,6 +262,28 @@ fn what_the_gate_refuses_is_pushed_nowhere() {
     says(&fork.retrain(&args), 5, &["## Gate", "fails: accuracy", "may not ship"]);
     assert_eq!(fork.scratch.refs(), refs);
     assert!(!fork.scratch.path("store").exists());
+    assert_eq!(fork.changes(), "");
+    // Neither is a report replaced that is none, and that is said before the training.
+    let ended = fork.retrain(&[&args[..], &["--report", "model"]].concat());
+    says(&ended, 1, &["holds no report of a gate"]);
+    assert!(!ended.stdout.contains("# Retraining"), "{}", ended.stdout);
+}
+
+#[test]
+fn pictures_that_no_commit_has_are_not_trained_on() {
+    let fork = Fork::new();
+    let pointer = "outs:\n- md5: d751713988987e9331980363e24189ce.dir\n  size: 0\n  nfiles: 0\n  hash: md5\n  path: feedback\n";
+    fs_err::create_dir(fork.scratch.path("clone/model/data")).unwrap();
+    fs_err::write(fork.scratch.path("clone/model/data/feedback.dvc"), pointer).unwrap();
+    for args in [&["train", "--recipe", "quick"][..], &["retrain", "--recipe", "quick"]] {
+        let refused = run(fork.xtask(args));
+        says(
+            &refused,
+            1,
+            &["model/data/feedback.dvc` is not what the newest commit has", "hint: "],
+        );
+    }
+    assert!(fork.branches().is_empty());
 }
 
 #[test]

@@ -2,14 +2,14 @@
 //!
 //! Memory holds the flips and a digest per picture, however long the records are.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use contract::digest::Digest;
 use contract::image::{Image, Shape};
-use contract::prediction::Prediction;
+use contract::prediction::{Label, Prediction};
 use contract::record::log::Log;
 use contract::record::skip::Skip;
 use contract::record::{Kind, SCHEMA};
@@ -38,6 +38,7 @@ struct Asked {
     request_id: String,
     image: usize,
     ts: String,
+    digest: Digest,
     picture: Image,
 }
 
@@ -59,11 +60,13 @@ struct Input {
     sha256: Digest,
 }
 
-/// Replays all sampled pictures of `logs`, each once; the flips that a sheet shows come with their pictures.
+/// Replays all sampled pictures of `logs`, each once; the flips that a sheet shows come with their pictures. `labelled`
+/// says what people called a picture, by the digest of its pixels.
 pub fn replay(
     candidate: &Classifier,
     champion: &Classifier,
     logs: &[PathBuf],
+    labelled: &HashMap<Digest, Label>,
 ) -> Result<(Replay, Vec<(Flip, Image)>), ReplayError> {
     let task = |model: &Classifier| {
         let task = &model.manifest().task;
@@ -76,6 +79,7 @@ pub fn replay(
     let mut replayer = Replayer {
         candidate,
         champion,
+        labelled,
         seen: HashSet::new(),
         waiting: Vec::new(),
         drawn: Vec::new(),
@@ -84,6 +88,7 @@ pub fn replay(
             champion: champion.manifest().model_version.clone(),
             images: 0,
             flips: Vec::new(),
+            corrected: Vec::new(),
             skipped: BTreeMap::new(),
         },
     };
@@ -96,6 +101,7 @@ pub fn replay(
     replayer.answer()?;
     let Replayer { mut replay, mut drawn, .. } = replayer;
     replay.flips.sort_by(surer);
+    replay.corrected.sort_by(surer);
     keep_surest(&mut drawn);
     Ok((replay, drawn))
 }
@@ -103,6 +109,7 @@ pub fn replay(
 struct Replayer<'a> {
     candidate: &'a Classifier,
     champion: &'a Classifier,
+    labelled: &'a HashMap<Digest, Label>,
     seen: HashSet<Digest>,
     waiting: Vec<Asked>,
     drawn: Vec<(Flip, Image)>,
@@ -113,8 +120,8 @@ impl Replayer<'_> {
     fn read(&mut self, line: Result<&[u8], Skip>) -> Result<(), ReplayError> {
         let shape = self.candidate.manifest().task.input;
         match line.and_then(|line| asked(line, shape)) {
-            Ok((digest, _)) if !self.seen.insert(digest) => self.skip(Skip::Repeated),
-            Ok((_, asked)) => self.waiting.push(asked),
+            Ok(asked) if !self.seen.insert(asked.digest) => self.skip(Skip::Repeated),
+            Ok(asked) => self.waiting.push(asked),
             Err(skip) => self.skip(skip),
         }
         if self.waiting.len() < BATCH { Ok(()) } else { self.answer() }
@@ -137,9 +144,13 @@ impl Replayer<'_> {
             if champion.label == candidate.label {
                 continue;
             }
-            let Asked { request_id, image, ts, picture } = asked;
+            let Asked { request_id, image, ts, digest, picture } = asked;
             let (champion, candidate) = (Answer::from(&champion), Answer::from(&candidate));
             let flip = Flip { request_id, image, ts, champion, candidate };
+            if self.labelled.get(&digest) == Some(&candidate.label) {
+                self.replay.corrected.push(flip);
+                continue;
+            }
             self.replay.flips.push(flip.clone());
             self.drawn.push((flip, picture));
         }
@@ -157,7 +168,7 @@ fn keep_surest(drawn: &mut Vec<(Flip, Image)>) {
     drawn.truncate(DRAWN);
 }
 
-fn asked(line: &[u8], shape: Shape) -> Result<(Digest, Asked), Skip> {
+fn asked(line: &[u8], shape: Shape) -> Result<Asked, Skip> {
     let Ok(line_read) = serde_json::from_slice::<Line>(line) else {
         return Err(Skip::unread(line));
     };
@@ -170,8 +181,6 @@ fn asked(line: &[u8], shape: Shape) -> Result<(Digest, Asked), Skip> {
     if Digest::of(&pixels) != input.sha256 {
         return Err(Skip::OtherPixels);
     }
-    match Image::new(shape, pixels) {
-        Ok(picture) => Ok((input.sha256, Asked { request_id, image, ts, picture })),
-        Err(_) => Err(Skip::OtherPixels),
-    }
+    let picture = Image::new(shape, pixels).or(Err(Skip::OtherPixels))?;
+    Ok(Asked { request_id, image, ts, digest: input.sha256, picture })
 }

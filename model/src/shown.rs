@@ -3,11 +3,13 @@
 //!
 //! They are images already, so they are read pixel for pixel and never fitted again as an upload is.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use contract::digest::Digest;
+use contract::prediction::Label;
 use contract::task::Task;
 use image::{DynamicImage, ImageError, ImageFormat};
 
@@ -46,6 +48,12 @@ pub fn read(folder: &Path, task: &Task) -> Result<Split, ShownError> {
         }
     }
     Ok(Split::new(task.input, pixels, labels))
+}
+
+/// What each of these pictures is, by the digest of its pixels.
+pub fn labels(folder: &Path, task: &Task) -> Result<HashMap<Digest, Label>, ShownError> {
+    let split = read(folder, task)?;
+    Ok(split.each().map(Digest::of).zip(split.labels().iter().copied()).collect())
 }
 
 fn is_png(path: &Path) -> bool {

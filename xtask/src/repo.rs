@@ -9,6 +9,8 @@ use crate::report::WithHint;
 
 /// Pictures that callers labelled. What of them is trained on is what Git has a pointer to.
 pub(crate) const LABELLED: &str = "model/data/feedback";
+/// What Git gets of them.
+pub(crate) const POINTER: &str = "model/data/feedback.dvc";
 
 pub(crate) struct Repo {
     root: PathBuf,

@@ -18,6 +18,8 @@ pub struct Replay {
     pub images: u64,
     /// Those that the two call differently, whatever the candidate is most sure of first.
     pub flips: Vec<Flip>,
+    /// Those that only the candidate calls what people said that they are; none of them is among the flips.
+    pub corrected: Vec<Flip>,
     /// Lines by the reason why they were not replayed.
     pub skipped: BTreeMap<Skip, u64>,
 }
@@ -49,7 +51,7 @@ impl From<&Prediction> for Answer {
 }
 
 impl Replay {
-    /// Share of the pictures that the two call differently, 0 to 1.
+    /// Share of the pictures that the two call differently, and nobody wanted to be so; 0 to 1.
     pub fn share(&self) -> f64 {
         self.flips.len() as f64 / self.images.max(1) as f64
     }

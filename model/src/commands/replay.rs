@@ -1,11 +1,12 @@
 //! `replay`: where two models disagree on what a service was asked.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use anyhow::Context;
 use contract::atomic;
 use model::classifier::{self, Classifier};
-use model::{plots, replay};
+use model::{plots, replay, shown};
 
 use super::print;
 
@@ -21,6 +22,9 @@ pub(crate) struct Args {
     /// Records as `serve --records --records-pixels` writes them, gzip or not
     #[arg(required = true, value_name = "LOG")]
     logs: Vec<PathBuf>,
+    /// Pictures that people labelled, in a folder per class: an answer that becomes what they said is no flip
+    #[arg(long, value_name = "DIR")]
+    labelled: Option<PathBuf>,
     /// An SVG with the pictures that they disagree on
     #[arg(long, value_name = "FILE")]
     sheet: Option<PathBuf>,
@@ -32,7 +36,11 @@ impl Args {
         classifier::set_threads(1);
         let candidate = Classifier::open(&self.candidate).context("the candidate")?;
         let champion = Classifier::open(&self.champion).context("the champion")?;
-        let (replay, drawn) = replay::replay(&candidate, &champion, &self.logs)?;
+        let labelled = match &self.labelled {
+            Some(folder) => shown::labels(folder, &candidate.manifest().task)?,
+            None => HashMap::new(),
+        };
+        let (replay, drawn) = replay::replay(&candidate, &champion, &self.logs, &labelled)?;
         if let Some(sheet) = self.sheet {
             let names = &candidate.manifest().task.classes;
             let picture = plots::flips(names, &drawn, replay.flips.len());

@@ -1,7 +1,8 @@
 //! `retrain`: from what main describes, and what callers labelled, to a branch whose merge ships the model.
 //!
 //! Nothing is decided here: what a picture is worth says `mlops`, whether a model may ship the gate, what ships it
-//! `release`. Nothing is pushed before the gate said yes, and main is never written to.
+//! `release`. Nothing is pushed before the gate said yes, main is never written to, and the checkout's own labelled
+//! pictures stay what they are.
 
 mod labelled;
 mod trigger;
@@ -13,26 +14,26 @@ use contract::artifact::Artifact;
 use gitops::history::History;
 use gitops::object_id::CommitId;
 
-use crate::deliver::ending::{self, Stop, end};
+use crate::deliver::ending::{self, Ending, Stop, end};
 use crate::deliver::gate::Evidence;
 use crate::deliver::models::Models;
 use crate::deliver::remote::{Onto, Publication, environment};
 use crate::deliver::{gate, release};
 use crate::keep;
-use crate::repo::Repo;
+use crate::repo::{POINTER, Repo};
 use crate::report::{data, step};
 use crate::tools::git::{self, Head};
 use crate::train::training;
 
-use self::labelled::Labelled;
+use self::labelled::{Gathered, Labelled};
 use self::trigger::Trigger;
 
 /// Train anew on what main describes and callers labelled; what passes the gate becomes a branch to merge
 ///
-/// Pictures that were labelled are versioned as model/data/feedback, and the branch has the pointer to them: look at
-/// them before you merge it. Where main has such a pointer, every `train` takes them along. The branch is
-/// retrain/ENV/MODEL, and its last commit is the one that `release` would make on main. Where the model is the one that
-/// runs already, or the branch is there, nothing is to be done. stdout is a report in Markdown.
+/// Pictures that were labelled are added to those that main has and versioned as model/data/feedback, and the branch
+/// has the pointer to them: look at them before you merge it. Where main has such a pointer, every `train` takes them
+/// along. The branch is retrain/ENV/MODEL, and its last commit is the one that `release` would make on main. Where the
+/// model is the one that runs already, or the branch is there, nothing is to be done. stdout is a report in Markdown.
 #[derive(clap::Args)]
 #[command(after_help = ending::HELP)]
 // By its name it would be the training's.
@@ -76,6 +77,7 @@ pub(crate) struct Args {
 struct Candidate {
     folder: String,
     branch: String,
+    gathered: Option<Gathered>,
     /// The commit on top of main that has what it was trained on, where main does not say so itself.
     trained_on: Option<CommitId>,
 }
@@ -85,19 +87,21 @@ impl Args {
         if !end(self.trigger.pull())? {
             return Ok(());
         }
+        // Not after minutes of training.
+        end(self.evidence(None).open(repo).map(drop).map_err(Stop::from))?;
         let Some(candidate) = end(self.train(repo))? else { return Ok(()) };
         data("\n## Gate\n\n```");
         let judged = self.gate(&candidate).run(repo);
         data("```");
         judged?;
-        if !self.publication.dry_run {
-            end(self.labelled.push(repo).map_err(Stop::from))?;
+        if let Some(gathered) = candidate.gathered.as_ref().filter(|_| !self.publication.dry_run) {
+            end(gathered.push(repo).map_err(Stop::from))?;
         }
         data("\n## Release\n");
         if self.artifact_only {
             return end(self.propose_artifact(repo, &candidate));
         }
-        self.release(candidate).run(repo)
+        self.release(&candidate).run(repo)
     }
 
     /// None where nothing is to be done.
@@ -108,19 +112,24 @@ impl Args {
         let champions = snapshot.history(&environment(&snapshot, &self.against)?);
         data(format_args!("# Retraining for {}\n", self.env));
         let scratch = tempfile::tempdir().context("making a folder for artifacts")?;
-        let told = self.labelled.gather(repo, || {
+        let tip = history.tip();
+        let on_main = git::file(remote.repository(repo), &tip.to_string(), POINTER)?;
+        if self.labelled.feedback.is_empty() && git::committed(repo, POINTER)? != on_main {
+            let stale = anyhow::anyhow!("main has other labelled pictures than this checkout");
+            return Err(Stop::new(Ending::Failed, stale, "git pull"));
+        }
+        let gathered = self.labelled.gather(repo, on_main, || {
             Models { repo, store, scratch: scratch.path() }.champion(&champions)
         })?;
+        let mut training = self.training.clone();
         let mut trained_on = None;
-        if let Some(told) = &told {
-            data(told);
-            let title = "Train on what callers labelled";
-            let pointer = fs_err::read_to_string(repo.path(labelled::POINTER));
-            let files = [(labelled::POINTER, pointer.map_err(anyhow::Error::from)?)];
-            trained_on = remote.commit(repo, None, &files, &format!("{title}\n\n{told}\n"))?;
+        if let Some(Gathered { told, pointer, .. }) = &gathered {
+            let message = format!("Train on what callers labelled\n\n{told}\n");
+            trained_on = remote.commit(repo, Some(tip), &[(POINTER, pointer.clone())], &message)?;
+            training.labelled = gathered.as_ref().map(Gathered::folder);
         }
-        let head = head(repo, &history, trained_on)?;
-        let folder = self.training.clone().trainer_at(repo, head)?.read()?;
+        let head = head(repo, tip, gathered.as_ref(), trained_on)?;
+        let folder = training.trainer_at(repo, head)?.read()?;
         let folder = folder.trim_end().to_owned();
         let artifact = Artifact::open(folder.as_ref()).map_err(anyhow::Error::from)?;
         let manifest = artifact.manifest();
@@ -149,32 +158,39 @@ impl Args {
             step(format_args!("nothing to do: the branch {branch} is there"));
             return Ok(None);
         }
-        Ok(Some(Candidate { folder, branch, trained_on }))
+        Ok(Some(Candidate { folder, branch, gathered, trained_on }))
+    }
+
+    fn evidence(&self, gathered: Option<&Gathered>) -> Evidence {
+        Evidence {
+            policy: self.policy.clone(),
+            records: self.labelled.records.clone(),
+            labelled: gathered.map(Gathered::folder),
+            report: self.report.clone(),
+        }
     }
 
     fn gate(&self, candidate: &Candidate) -> gate::Args {
         gate::Args {
             candidate: Some(candidate.folder.clone()),
             against: self.against.clone(),
-            evidence: Evidence {
-                policy: self.policy.clone(),
-                records: self.labelled.records.clone(),
-                report: self.report.clone(),
-            },
+            evidence: self.evidence(candidate.gathered.as_ref()),
             remote: self.publication.remote.clone(),
             store: self.publication.store.clone(),
         }
     }
 
-    fn release(self, candidate: Candidate) -> release::Args {
-        let Candidate { folder, branch, trained_on } = candidate;
-        let onto = Some(Onto { branch, after: trained_on });
+    /// By what the gate judged by; its report is written.
+    fn release(self, candidate: &Candidate) -> release::Args {
+        let evidence = Evidence { report: None, ..self.evidence(candidate.gathered.as_ref()) };
+        let Candidate { folder, branch, trained_on, .. } = candidate;
+        let onto = Some(Onto { branch: branch.clone(), after: *trained_on });
         release::Args {
-            model: Some(folder),
+            model: Some(folder.clone()),
             env: self.env,
             image: self.image,
             against: self.against,
-            evidence: Evidence { policy: self.policy, ..Evidence::default() },
+            evidence,
             allow_dirty: self.allow_dirty,
             signing_key: self.signing_key,
             publication: Publication { onto, ..self.publication },
@@ -182,7 +198,7 @@ impl Args {
     }
 
     fn propose_artifact(&self, repo: &Repo, candidate: &Candidate) -> Result<(), Stop> {
-        let Candidate { folder, branch, trained_on } = candidate;
+        let Candidate { folder, branch, trained_on, .. } = candidate;
         let Publication { remote, dry_run, .. } = &self.publication;
         let pointer = format!("{folder}.dvc");
         let root = fs_err::canonicalize(repo.root()).map_err(anyhow::Error::from)?;
@@ -210,14 +226,18 @@ impl Args {
 /// What the artifact says that it came from. Where only the pictures are new, it is the commit that has them.
 fn head(
     repo: &Repo,
-    history: &History,
+    tip: CommitId,
+    gathered: Option<&Gathered>,
     trained_on: Option<CommitId>,
 ) -> anyhow::Result<Option<Head>> {
-    let Some(head) = git::head(repo) else { return Ok(None) };
-    let others = [".".to_owned(), format!(":(exclude){}", labelled::POINTER)];
-    let is_main = head.revision == history.tip().to_string() && !git::differs(repo, &others)?;
-    match trained_on.filter(|_| is_main) {
-        Some(commit) => Ok(Some(Head { revision: commit.to_string(), dirty: false })),
-        None => Ok(Some(head)),
+    let (Some(head), Some(gathered)) = (git::head(repo), gathered) else {
+        return Ok(git::head(repo));
+    };
+    let is_main = head.revision == tip.to_string() && !git::differs(repo, &[".".to_owned()])?;
+    if let Some(commit) = trained_on.filter(|_| is_main) {
+        return Ok(Some(Head { revision: commit.to_string(), dirty: false }));
     }
+    // No commit has both, what is in the checkout and these pictures.
+    let has_them = git::committed(repo, POINTER)?.as_ref() == Some(&gathered.pointer);
+    Ok(Some(Head { dirty: head.dirty || !has_them, ..head }))
 }

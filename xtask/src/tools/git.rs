@@ -82,6 +82,22 @@ pub(crate) fn export(repository: &Path, tree: &str, into: &Path) -> anyhow::Resu
     git().args(["checkout-index", "--all", "--quiet"]).bytes().map(drop)
 }
 
+/// A file as a commit has it; `None` where it has none.
+pub(crate) fn file(repository: &Path, commit: &str, path: &str) -> anyhow::Result<Option<String>> {
+    let tree = plumbing(repository).args(["ls-tree", "--full-tree", "--name-only", commit]);
+    if tree.args(["--", path]).bytes()?.is_empty() {
+        return Ok(None);
+    }
+    let content = plumbing(repository).args(["cat-file", "blob", &format!("{commit}:{path}")]);
+    content.read().map(Some)
+}
+
+/// As [`file`], of the checkout's newest commit; `None` outside a Git repository, too.
+pub(crate) fn committed(repo: &Repo, path: &str) -> anyhow::Result<Option<String>> {
+    let Some(head) = head(repo) else { return Ok(None) };
+    file(repo.root(), &head.revision, path)
+}
+
 /// Every file of the newest commit, as a tar archive.
 pub(crate) fn archive(repo: &Repo) -> anyhow::Result<Vec<u8>> {
     plumbing(repo.root()).args(["archive", "--format=tar", "HEAD"]).bytes()

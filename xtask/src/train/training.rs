@@ -8,8 +8,8 @@ use contract::task::Task;
 use crate::keep;
 use crate::libtorch;
 use crate::process::Cmd;
-use crate::repo::{LABELLED, Repo, read_task};
-use crate::report::step;
+use crate::repo::{LABELLED, POINTER, Repo, read_task};
+use crate::report::{WithHint, step};
 use crate::tools::cargo;
 use crate::tools::git::{self, Head};
 use crate::train::data::{self, Dataset};
@@ -46,6 +46,9 @@ pub(crate) struct Args {
     /// Without what callers labelled, whatever the checkout has of it.
     #[arg(skip)]
     pub(crate) unlabelled: bool,
+    /// Labelled pictures, if not those that Git says.
+    #[arg(skip)]
+    pub(crate) labelled: Option<PathBuf>,
 }
 
 /// A typo is told at once, not after minutes of providing what a training needs.
@@ -70,6 +73,7 @@ impl Args {
             device: "cpu".to_owned(),
             within: None,
             unlabelled: false,
+            labelled: None,
         }
     }
 
@@ -80,10 +84,16 @@ impl Args {
 
     /// As [`trainer`](Self::trainer), of what its artifact says that it came from.
     pub(crate) fn trainer_at(self, repo: &Repo, head: Option<Head>) -> anyhow::Result<Cmd> {
+        let Self { threads, out, resume, within, labelled, unlabelled, .. } = self;
         let task_file = self.source.task.path(repo);
         let task = read_task(&task_file)?;
         let dataset =
             data::provide(repo, &task, self.data.as_deref(), self.source.mirror.as_deref())?;
+        let also = match labelled {
+            _ if unlabelled => None,
+            Some(folder) => takes_labelled(repo, &task, &dataset)?.then_some(folder),
+            None => also(repo, &task, &dataset)?,
+        };
         libtorch::ensure(repo)?;
         step("building the trainer");
         let model = cargo::build(repo, "model", "model")?;
@@ -93,8 +103,6 @@ impl Args {
             .arg(task_file)
             .args(["--recipe", &self.recipe, "--seed", &self.seed.to_string()])
             .args(["--device", &self.device]);
-        let also = if self.unlabelled { None } else { also(repo, &task, &dataset)? };
-        let Self { threads, out, resume, within, .. } = self;
         let common = Common { dataset, also, head, threads, out, resume, within };
         Ok(common.told_to(trainer, repo))
     }
@@ -139,19 +147,29 @@ impl Common {
 
 /// What callers labelled, where it is of the data that is trained on.
 pub(crate) fn also(repo: &Repo, task: &Task, dataset: &Dataset) -> anyhow::Result<Option<PathBuf>> {
-    let is_own = task.name == read_task(&repo.task_file())?.name;
-    if *dataset != Dataset::Synthetic && is_own { labelled(repo) } else { Ok(None) }
+    if takes_labelled(repo, task, dataset)? { labelled(repo) } else { Ok(None) }
 }
 
-/// What callers labelled, as far as Git says so.
+fn takes_labelled(repo: &Repo, task: &Task, dataset: &Dataset) -> anyhow::Result<bool> {
+    let is_own = task.name == read_task(&repo.task_file())?.name;
+    Ok(*dataset != Dataset::Synthetic && is_own)
+}
+
+/// What callers labelled, as the newest commit has it: the artifact says that it comes from there.
 pub(crate) fn labelled(repo: &Repo) -> anyhow::Result<Option<PathBuf>> {
-    let folder = repo.path(LABELLED);
-    if !folder.with_added_extension("dvc").is_file() {
+    let pointer = repo.path(POINTER);
+    if !pointer.is_file() {
         return Ok(None);
+    }
+    let here = fs_err::read_to_string(pointer)?;
+    if git::head(repo).is_some() && git::committed(repo, POINTER)? != Some(here) {
+        let other = anyhow::anyhow!("`{POINTER}` is not what the newest commit has");
+        return Err(other)
+            .hint("look at the pictures and commit it, or bring it back: git restore, or rm where it is new");
     }
     step("data: pictures that callers labelled");
     keep::data(repo)?.args(["pull", LABELLED]).run()?;
-    Ok(Some(folder))
+    Ok(Some(repo.path(LABELLED)))
 }
 
 /// Where the data is, and the commit to record.

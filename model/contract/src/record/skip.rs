@@ -15,6 +15,7 @@ pub enum Skip {
     Repeated,
     OtherPixels,
     Malformed,
+    NoObject,
     Long,
     CutOff,
     Damaged,
@@ -32,6 +33,7 @@ impl Skip {
                 "with pixels that are not those of its digest, or not of the task's shape"
             }
             Self::Malformed => "no record",
+            Self::NoObject => "no JSON object, as where something put words of its own before it",
             Self::Long => "longer than any record",
             Self::CutOff => "the last line, half written",
             Self::Damaged => "files that break off or are damaged",

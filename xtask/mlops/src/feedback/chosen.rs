@@ -1,11 +1,11 @@
 //! [`Chosen`]: pictures that may be trained on. Where there are more than a limit allows, digests decide which, so that
 //! neither who came first nor who asks most does.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Cursor};
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use contract::atomic;
 use contract::digest::Digest;
 use contract::prediction::Label;
@@ -15,6 +15,9 @@ use serde::Serialize;
 
 use super::joined::{Joined, Picture};
 use super::left::{Left, Why};
+
+/// Beside the pictures, and versioned with them.
+const REJECTED: &str = "rejected";
 
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(super) struct Limits {
@@ -49,7 +52,14 @@ impl Chosen {
             of_class[label] += 1;
         }
         let mut chosen = Self { new: BTreeMap::new(), before: of_class.clone() };
+        let rejected = rejected(&folder.join(REJECTED))?;
+        // What a caller had before counts, too, or each log would let him have as many again.
         let mut of_client: HashMap<Option<String>, usize> = HashMap::new();
+        for (digest, Picture { labels, .. }) in &joined.0 {
+            if before.get(digest) == Some(&labels[0].truth) {
+                *of_client.entry(labels[0].client.clone()).or_default() += 1;
+            }
+        }
         for (digest, Picture { pixels, labels }) in joined.0 {
             let truth = labels[0].truth;
             let others = before.get(&digest).is_some_and(|&label| label != truth);
@@ -61,9 +71,11 @@ impl Chosen {
             let by = of_client.entry(labels[0].client.clone()).or_default();
             let why = if before.contains_key(&digest) {
                 Some(Why::Repeated)
+            } else if rejected.contains(&digest) {
+                Some(Why::Rejected)
             } else if is_blank(&pixels, task.input.channels) {
                 Some(Why::Blank)
-            } else if *by == limits.per_client {
+            } else if *by >= limits.per_client {
                 Some(Why::TooManyOfOneCaller)
             } else if of_class[truth] >= limits.per_class {
                 Some(Why::TooManyOfTheClass)
@@ -107,6 +119,26 @@ impl Chosen {
 
 fn is_blank(pixels: &[u8], channels: usize) -> bool {
     pixels.chunks(channels).all(|pixel| pixel == &pixels[..channels])
+}
+
+/// Pictures that people removed, and that must not come back: their names without `.png`, one a line.
+fn rejected(file: &Path) -> anyhow::Result<HashSet<Digest>> {
+    let text = match fs_err::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(HashSet::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let mut rejected = HashSet::new();
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let Ok(digest) = Digest::from_hex(line) else {
+            bail!(
+                "`{line}` in `{}` is no picture's name\n\nhint: one name a line, without .png",
+                file.display()
+            );
+        };
+        rejected.insert(digest);
+    }
+    Ok(rejected)
 }
 
 /// Labels of the pictures in the folder.
@@ -213,5 +245,23 @@ data: { name: toy, folders: { train: a, test: b } }
         let (chosen, left) = choose(joined(&of(50..60, &[(0, "z")])), folder.path(), (5, 8));
         assert_eq!(chosen.before, [8, 2]);
         assert_eq!((chosen.new.len(), left.labels), (0, [(Why::TooManyOfTheClass, 10)].into()));
+        // Against who labelled it, too.
+        let (chosen, left) = choose(joined(&of(0..20, &[(0, "x")])), folder.path(), (6, 100));
+        let there = left.labels[&Why::Repeated];
+        assert!(there > 0);
+        assert_eq!(chosen.new.len() as u64, 6 - there);
+    }
+
+    #[test]
+    fn what_people_rejected_does_not_come_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let list = folder.path().join(REJECTED);
+        fs_err::write(&list, format!("{}\n\n", Digest::of(&pixels(1)).hex())).unwrap();
+        let told = || joined(&[(pixels(1), &[(0, "x")]), (pixels(2), &[(0, "x")])]);
+        let (chosen, left) = choose(told(), folder.path(), (10, 10));
+        assert_eq!((chosen.new.len(), left.labels), (1, [(Why::Rejected, 1)].into()));
+        fs_err::write(&list, "seven.png\n").unwrap();
+        let error = rejected(&list).unwrap_err().to_string();
+        assert!(error.contains("seven.png") && error.contains("hint: "), "{error}");
     }
 }

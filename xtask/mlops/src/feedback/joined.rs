@@ -1,8 +1,9 @@
 //! [`Joined`]: labels with the pixels that they are about. A record is believed where its pixels have the digest that
-//! it says, and where it is of the answer that was labelled.
+//! it says, and where it is of the answer that was labelled. Callers name their requests themselves, so two may use one
+//! name: then nobody knows whose picture was labelled.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use base64::Engine as _;
@@ -13,7 +14,7 @@ use contract::prediction::Label;
 use contract::record::SCHEMA;
 use serde::Deserialize;
 
-use super::labels::{Labelled, Labels};
+use super::labels::{Labelled, Labels, Subject};
 use super::left::{Left, Why};
 use super::reading;
 use contract::record::log::Log;
@@ -57,53 +58,92 @@ struct Output {
 impl Joined {
     pub(super) fn read(
         logs: &[PathBuf],
-        mut labels: Labels,
+        labels: Labels,
         shape: Shape,
         left: &mut Left,
     ) -> anyhow::Result<Self> {
-        let mut joined = Self::default();
+        let mut recorded = Recorded::default();
         for path in logs {
             reading(path);
             let mut log = Log::open(path)?;
             while let Some(line) = log.next_line()? {
-                if let Err(skip) = line.and_then(|line| joined.take(line, &mut labels, shape, left))
-                {
+                if let Err(skip) = line.and_then(|line| recorded.take(line, &labels)) {
                     left.unread(skip);
                 }
             }
         }
-        left.out(Why::NotSampled, labels.0.values().map(Vec::len).sum());
+        let mut joined = Self::default();
+        for (subject, about) in labels.0 {
+            joined.take(about, recorded.0.remove(&subject), shape, left);
+        }
         Ok(joined)
     }
 
-    fn take(
-        &mut self,
-        line: &[u8],
-        labels: &mut Labels,
-        shape: Shape,
-        left: &mut Left,
-    ) -> Result<(), Skip> {
+    fn take(&mut self, about: Vec<Labelled>, seen: Option<Seen>, shape: Shape, left: &mut Left) {
+        let Some(Seen { digest, is_one, sampled }) = seen else {
+            return left.out(Why::NotSampled, about.len());
+        };
+        if !is_one {
+            return left.out(Why::OneNameForTwo, about.len());
+        }
+        let Some(Sampled { pixels, model_version, label }) = sampled else {
+            return left.out(Why::NotSampled, about.len());
+        };
+        let pixels = STANDARD.decode(pixels).unwrap_or_default();
+        if pixels.len() != shape.len() || Digest::of(&pixels) != digest {
+            return left.out(Why::Damaged, about.len());
+        }
+        let (of_it, others): (Vec<_>, Vec<_>) = about.into_iter().partition(|labelled| {
+            labelled.model_version == model_version && labelled.predicted == label
+        });
+        left.out(Why::OtherAnswer, others.len());
+        if of_it.is_empty() {
+            return;
+        }
+        let new = || Picture { pixels, labels: Vec::new() };
+        self.0.entry(digest).or_insert_with(new).labels.extend(of_it);
+    }
+}
+
+/// What records say of the pictures that were labelled.
+#[derive(Default)]
+struct Recorded(HashMap<Subject, Seen>);
+
+struct Seen {
+    digest: Digest,
+    /// All records of this name are of one picture.
+    is_one: bool,
+    sampled: Option<Sampled>,
+}
+
+struct Sampled {
+    /// As the record has them.
+    pixels: String,
+    model_version: String,
+    label: Label,
+}
+
+impl Recorded {
+    fn take(&mut self, line: &[u8], labels: &Labels) -> Result<(), Skip> {
         let line: Line<'_> = serde_json::from_slice(line).or(Err(Skip::Malformed))?;
         if line.schema != SCHEMA {
             return Err(Skip::OtherSchema);
         }
-        let Some(pixels) = line.pixels else { return Ok(()) };
         let subject = (line.request_id.into_owned(), line.image);
-        let Some(about) = labels.0.remove(&subject) else { return Ok(()) };
-        let pixels = STANDARD.decode(&*pixels).unwrap_or_default();
-        if pixels.len() != shape.len() || Digest::of(&pixels) != line.input.sha256 {
-            left.out(Why::Damaged, about.len());
+        if !labels.0.contains_key(&subject) {
             return Ok(());
         }
-        let (of_it, others): (Vec<_>, Vec<_>) = about.into_iter().partition(|labelled| {
-            labelled.model_version == line.model_version && labelled.predicted == line.output.label
-        });
-        left.out(Why::OtherAnswer, others.len());
-        if of_it.is_empty() {
-            return Ok(());
+        let digest = line.input.sha256;
+        let new = || Seen { digest, is_one: true, sampled: None };
+        let seen = self.0.entry(subject).or_insert_with(new);
+        seen.is_one &= seen.digest == digest;
+        if let (Some(pixels), None) = (line.pixels, &seen.sampled) {
+            seen.sampled = Some(Sampled {
+                pixels: pixels.into_owned(),
+                model_version: line.model_version.to_owned(),
+                label: line.output.label,
+            });
         }
-        let new = || Picture { pixels, labels: Vec::new() };
-        self.0.entry(line.input.sha256).or_insert_with(new).labels.extend(of_it);
         Ok(())
     }
 }
@@ -131,6 +171,11 @@ mod tests {
         format!("{record}\n")
     }
 
+    fn another() -> Value {
+        let pixels = [4, 3, 2, 1];
+        json!({ "input": { "sha256": Digest::of(&pixels), "ink": 0.5 }, "pixels": STANDARD.encode(pixels) })
+    }
+
     #[test]
     fn a_label_is_of_the_picture_that_was_answered_or_left_out_by_its_reason() {
         let labelled =
@@ -145,6 +190,8 @@ mod tests {
             "short",
             "unsampled",
             "newer",
+            "shared",
+            "shared with one not sampled",
         ];
         let labels = Labels(names.map(subject).into());
         let lines = [
@@ -157,6 +204,13 @@ mod tests {
             record("short", json!({ "pixels": "AQID" })),
             record("unsampled", json!({ "pixels": null })),
             record("newer", json!({ "schema": SCHEMA + 1 })),
+            record("shared", json!({})),
+            record("shared", another()),
+            record("shared with one not sampled", json!({})),
+            record(
+                "shared with one not sampled",
+                json!({ "input": another()["input"], "pixels": null }),
+            ),
             record("of nobody", json!({})),
             "no record\n".to_owned(),
         ]
@@ -174,7 +228,12 @@ mod tests {
         let joined = Joined::read(&[plain, broken], labels, SHAPE, &mut left).unwrap();
         let found: Vec<usize> = joined.0.values().map(|picture| picture.labels.len()).collect();
         assert_eq!(found, [2], "the same picture");
-        let expected = [(Why::NotSampled, 2), (Why::OtherAnswer, 2), (Why::Damaged, 2)];
+        let expected = [
+            (Why::NotSampled, 2),
+            (Why::OneNameForTwo, 2),
+            (Why::OtherAnswer, 2),
+            (Why::Damaged, 2),
+        ];
         assert_eq!(left.labels, expected.into());
         assert_eq!((left.lines[&Skip::CutOff], left.lines[&Skip::Damaged]), (1, 1));
         assert!(left.lines[&Skip::OtherSchema] >= 1 && left.lines[&Skip::Malformed] >= 1);

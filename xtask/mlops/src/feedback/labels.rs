@@ -1,14 +1,17 @@
 //! [`Labels`]: what a log says of feedback. Only what the service counted is one: the first with its receipt.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::io::{Write as _, stderr};
 use std::path::PathBuf;
 
 use contract::prediction::Label;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::left::{Left, Why};
 use super::reading;
 use contract::record::log::Log;
+use contract::record::skip::Skip;
 
 /// Which image of which request.
 pub(super) type Subject = (String, usize);
@@ -23,10 +26,13 @@ pub(super) struct Labelled {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Labels(pub(super) HashMap<Subject, Vec<Labelled>>);
+pub(super) struct Labels(pub(super) BTreeMap<Subject, Vec<Labelled>>);
+
+/// What the service says of a request that it answered.
+const ACCESS: &str = "access";
 
 /// The one part of a line that tells feedback from all else.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Form {
     target: Option<String>,
     counted: Option<bool>,
@@ -48,22 +54,33 @@ impl Labels {
         for path in logs {
             reading(path);
             let mut log = Log::open(path)?;
+            let mut has_access = false;
             while let Some(line) = log.next_line()? {
-                match line {
-                    Ok(line) => labels.take(line, classes, left),
+                match line.and_then(form) {
+                    Ok((line, form)) if form.target.as_deref() == Some(ACCESS) => {
+                        has_access = true;
+                        if let Some(counted) = form.counted {
+                            labels.take(line, counted, classes, left);
+                        }
+                    }
+                    Ok(_) => {}
                     Err(skip) => left.unread(skip),
                 }
+            }
+            if !has_access {
+                // Whoever closed stderr does not read it.
+                drop(writeln!(
+                    stderr(),
+                    "warning: no request was answered in `{}`\nhint: lines as the service writes them, without words of \
+                     others before",
+                    path.display()
+                ));
             }
         }
         Ok(labels)
     }
 
-    fn take(&mut self, line: &[u8], classes: usize, left: &mut Left) {
-        let form = serde_json::from_slice::<Form>(line).ok();
-        let Some(Form { target: Some(target), counted: Some(counted) }) = form else { return };
-        if target != "access" {
-            return;
-        }
+    fn take(&mut self, line: &[u8], counted: bool, classes: usize, left: &mut Left) {
         let Ok(line) = serde_json::from_slice::<Line>(line) else {
             return left.out(Why::Malformed, 1);
         };
@@ -79,9 +96,20 @@ impl Labels {
     }
 }
 
+fn form(line: &[u8]) -> Result<(&[u8], Form), Skip> {
+    match serde_json::from_slice(line) {
+        Ok(form) => Ok((line, form)),
+        // Of another program, or of a part of ours that says other things.
+        Err(_) if serde_json::from_slice::<Map<String, Value>>(line).is_ok() => {
+            Ok((line, Form::default()))
+        }
+        Err(_) => Err(Skip::NoObject),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -95,21 +123,25 @@ mod tests {
 
     #[test]
     fn what_was_counted_is_a_label_and_other_lines_are_none() {
-        let mut left = Left::default();
-        let mut labels = Labels::default();
-        for text in [
+        let text = [
             line(&json!({})),
             line(&json!({ "counted": false })),
             line(&json!({ "truth": 3 })),
             line(&json!({ "truth": "2" })),
             line(&json!({ "counted": null })),
             line(&json!({ "target": "elsewhere" })),
-            "a panic".to_owned(),
-        ] {
-            labels.take(text.as_bytes(), 3, &mut left);
-        }
+            line(&json!({ "target": 7 })),
+            format!("2026-01-01T00:00:00Z stdout F {}", line(&json!({}))),
+            "7".to_owned(),
+            "a panic\n".to_owned(),
+        ];
+        let log = tempfile::NamedTempFile::new().unwrap();
+        fs_err::write(log.path(), text.join("\n")).unwrap();
+        let mut left = Left::default();
+        let labels = Labels::read(&[log.path().to_owned()], 3, &mut left).unwrap();
         assert_eq!(labels.0.values().map(Vec::len).collect::<Vec<_>>(), [1]);
         let expected = [(Why::Malformed, 1), (Why::Repeated, 1), (Why::UnknownClass, 1)];
         assert_eq!(left.labels, expected.into());
+        assert_eq!(left.lines, [(Skip::NoObject, 3)].into());
     }
 }

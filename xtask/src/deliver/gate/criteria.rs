@@ -228,8 +228,12 @@ impl Gate {
             );
             return (!required, told);
         }
+        let corrected = match answers.corrected.len() {
+            0 => String::new(),
+            corrected => format!("; {corrected} more became what callers said"),
+        };
         let told = format!(
-            "of {images} pictures of records {} ({}) are answered otherwise than by {}; at most {}",
+            "of {images} pictures of records {} ({}) are answered otherwise than by {}; at most {}{corrected}",
             answers.flips.len(),
             percent(answers.share()),
             champion.name(),

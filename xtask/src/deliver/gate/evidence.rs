@@ -24,6 +24,9 @@ pub(crate) struct Evidence {
     /// Records of a service, gzip or not: both models answer their sampled pictures again
     #[arg(long, value_name = "LOG", num_args = 1..)]
     pub(crate) records: Vec<PathBuf>,
+    /// Pictures that callers labelled, in a folder per class: an answer that becomes what they said is no flip
+    #[arg(long, value_name = "DIR", requires = "records")]
+    pub(crate) labelled: Option<PathBuf>,
     /// Write the judgement here, too, for people: gate.md, and a picture of what records became otherwise
     #[arg(long, value_name = "DIR")]
     pub(crate) report: Option<PathBuf>,
@@ -84,16 +87,19 @@ impl Opened<'_> {
         step("building the trainer");
         let folder = tempfile::tempdir().context("making a folder for a picture")?;
         let sheet = folder.path().join("flips.svg");
-        let model = Cmd::new(cargo::build(self.repo, "model", "model")?, &std::env::current_dir()?)
-            .arg("replay")
-            .arg("--candidate")
-            .arg(candidate.path())
-            .arg("--champion")
-            .arg(champion.path())
-            .arg("--sheet")
-            .arg(&sheet)
-            .arg("--")
-            .args(&self.evidence.records);
+        let mut model =
+            Cmd::new(cargo::build(self.repo, "model", "model")?, &std::env::current_dir()?)
+                .arg("replay")
+                .arg("--candidate")
+                .arg(candidate.path())
+                .arg("--champion")
+                .arg(champion.path())
+                .arg("--sheet")
+                .arg(&sheet);
+        if let Some(folder) = &self.evidence.labelled {
+            model = model.arg("--labelled").arg(folder);
+        }
+        model = model.arg("--").args(&self.evidence.records);
         let answers: Replay = serde_json::from_str(&model.read()?)
             .context("reading what both models said of the records")?;
         Ok(Replayed { answers, sheet: fs_err::read_to_string(&sheet)? })

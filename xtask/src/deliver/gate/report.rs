@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use contract::atomic::AtomicDir;
 use contract::mcnemar::Comparison;
-use contract::replay::{Answer, Flip};
+use contract::replay::{Answer, Flip, Replay};
 
 use super::judgement::{Beside, Judgement, Replayed, Row};
 use crate::report::WithHint;
@@ -108,26 +108,32 @@ fn row(row: &Row) -> String {
 }
 
 fn records(replayed: &Replayed, classes: &[String]) -> String {
-    let answers = &replayed.answers;
-    let flips = &answers.flips;
-    let mut text =
-        format!("{} pictures, of which {} are answered otherwise.\n", answers.images, flips.len());
+    let Replay { images, flips, corrected, skipped, .. } = &replayed.answers;
+    let mut text = format!("{images} pictures, of which {} are answered otherwise.\n", flips.len());
+    if !skipped.is_empty() {
+        text += "\n| lines skipped | |\n|---|--:|\n";
+        text.extend(
+            skipped.iter().map(|(skip, lines)| format!("| {} | {lines} |\n", skip.reason())),
+        );
+    }
+    if !flips.is_empty() {
+        text.extend([format!("\n![What became otherwise]({SHEET})\n\n"), listed(flips, classes)]);
+    }
+    if !corrected.is_empty() {
+        let title = format!("\n{} more became what callers said.\n\n", corrected.len());
+        text.extend([title, listed(corrected, classes)]);
+    }
+    text
+}
+
+fn listed(flips: &[Flip], classes: &[String]) -> String {
+    let mut text = String::new();
     let mut line =
         |words: String| writeln!(text, "{words}").expect("writing to a String cannot fail");
-    if !answers.skipped.is_empty() {
-        line("\n| lines skipped | |\n|---|--:|".to_owned());
-        for (skip, lines) in &answers.skipped {
-            line(format!("| {} | {lines} |", skip.reason()));
-        }
-    }
-    if flips.is_empty() {
-        return text;
-    }
     let name = |answer: &Answer| {
         let class = classes.get(answer.label).map_or("?", String::as_str);
         format!("{} ({:.0} %)", cell(class), 100.0 * answer.confidence)
     };
-    line(format!("\n![What became otherwise]({SHEET})\n"));
     line(
         "| | time | request | image | champion | candidate |\n|--:|---|---|--:|---|---|".to_owned(),
     );

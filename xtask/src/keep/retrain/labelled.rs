@@ -1,22 +1,23 @@
-//! [`Labelled`]: pictures that callers labelled, gathered into the checkout and versioned there.
+//! [`Labelled`]: pictures that callers labelled, added to those that main has. That happens in a folder of its own, which
+//! shares cache and remote with the checkout, so however it ends, the checkout's pictures are those that Git says.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use contract::artifact::Artifact;
+use fs_err::os::unix::fs::symlink;
+use tempfile::TempDir;
 
 use crate::keep;
-use crate::repo::{LABELLED, Repo};
-use crate::report::WithHint;
-
-/// What Git gets of them.
-pub(super) const POINTER: &str = "model/data/feedback.dvc";
+use crate::repo::{LABELLED, POINTER, Repo};
+use crate::report::{WithHint, data};
+use crate::tools::git;
 
 #[derive(clap::Args)]
 pub(super) struct Labelled {
     /// Logs of the service, oldest first: what callers labelled since the last time
     #[arg(long, num_args = 1.., requires = "records", value_name = "LOG")]
-    feedback: Vec<PathBuf>,
+    pub(super) feedback: Vec<PathBuf>,
     /// Records of the service with the pixels that it sampled; the gate replays them
     #[arg(long, num_args = 1.., requires = "feedback", value_name = "LOG")]
     pub(super) records: Vec<PathBuf>,
@@ -28,13 +29,23 @@ pub(super) struct Labelled {
     share: Option<f64>,
 }
 
+pub(super) struct Gathered {
+    /// What became of the labels, in Markdown.
+    pub(super) told: String,
+    /// What Git gets of the pictures.
+    pub(super) pointer: String,
+    workspace: TempDir,
+}
+
 impl Labelled {
-    /// What became of the labels. None where there are none to gather and none were gathered before.
+    /// None where there is nothing to gather, or no picture came of it and main has none either. `on_main` is main's
+    /// pointer.
     pub(super) fn gather(
         &self,
         repo: &Repo,
+        on_main: Option<String>,
         champion: impl FnOnce() -> anyhow::Result<Option<Artifact>>,
-    ) -> anyhow::Result<Option<String>> {
+    ) -> anyhow::Result<Option<Gathered>> {
         if self.feedback.is_empty() {
             return Ok(None);
         }
@@ -45,11 +56,15 @@ impl Labelled {
         let Some(champion) = champion()? else {
             bail!("no model was verified that callers could label")
         };
-        if repo.path(POINTER).is_file() {
-            keep::data(repo)?.args(["pull", LABELLED]).run()?;
+        let workspace = workspace(repo)?;
+        let [folder, pointer] = [LABELLED, POINTER].map(|path| workspace.path().join(path));
+        if let Some(on_main) = on_main {
+            fs_err::create_dir_all(folder.parent().unwrap_or(&folder))?;
+            fs_err::write(&pointer, on_main)?;
+            keep::data(repo)?.at(workspace.path()).args(["pull", LABELLED]).run()?;
         }
         let mut feedback = keep::mlops(repo)?.args(["feedback", "--model"]).arg(champion.path());
-        feedback = feedback.arg("--out").arg(repo.path(LABELLED));
+        feedback = feedback.arg("--out").arg(&folder);
         feedback =
             feedback.arg("--feedback").args(&self.feedback).arg("--records").args(&self.records);
         if let Some(most) = self.per_client {
@@ -59,17 +74,32 @@ impl Labelled {
             feedback = feedback.args(["--share", &share.to_string()]);
         }
         let told = feedback.read().context("gathering what callers labelled")?;
-        if repo.path(LABELLED).is_dir() {
-            keep::data(repo)?.args(["add", LABELLED]).run()?;
+        let told = told.trim_end().to_owned();
+        data(&told);
+        if !folder.is_dir() {
+            return Ok(None);
         }
-        Ok(repo.path(POINTER).is_file().then(|| told.trim_end().to_owned()))
+        keep::data(repo)?.at(workspace.path()).args(["add", LABELLED]).run()?;
+        let pointer = fs_err::read_to_string(pointer)?;
+        Ok(Some(Gathered { told, pointer, workspace }))
+    }
+}
+
+impl Gathered {
+    /// All of the pictures, one folder per class.
+    pub(super) fn folder(&self) -> PathBuf {
+        self.workspace.path().join(LABELLED)
     }
 
     /// Where a branch says that they are.
     pub(super) fn push(&self, repo: &Repo) -> anyhow::Result<()> {
-        if self.feedback.is_empty() || !repo.path(POINTER).is_file() {
-            return Ok(());
-        }
-        keep::data(repo)?.args(["push", LABELLED]).run()
+        keep::data(repo)?.at(self.workspace.path()).args(["push", LABELLED]).run()
     }
+}
+
+fn workspace(repo: &Repo) -> anyhow::Result<TempDir> {
+    let folder = tempfile::tempdir().context("making a folder for labelled pictures")?;
+    symlink(fs_err::canonicalize(repo.path(".dvc"))?, folder.path().join(".dvc"))?;
+    git::plumbing(folder.path()).args(["init", "--quiet", "."]).bytes()?;
+    Ok(folder)
 }
