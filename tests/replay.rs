@@ -167,7 +167,7 @@ fn an_answer_that_becomes_what_people_said_is_no_flip() {
     let (wanted, other) = (&before.flips[0], &before.flips[1]);
     // Of the second people said what neither model says.
     let neither =
-        (0..).find(|label| ![other.champion.label, other.candidate.label].contains(label));
+        (0..3).find(|label| ![other.champion.label, other.candidate.label].contains(label));
     let labelled = asked.labelled(&[(wanted, wanted.candidate.label), (other, neither.unwrap())]);
     let labelled = labelled.to_str().unwrap();
     let replay = asked.replay_with(&[&asked.log], &["--labelled", labelled]);
