@@ -236,7 +236,7 @@ fn the_report_is_a_page_with_every_criterion_and_replaces_nothing_else() {
 
     fs_err::remove_file(folder.join("gate.md")).unwrap();
     fs_err::write(folder.join("novel.txt"), "years of work").unwrap();
-    says(&against(&scratch, &report), 1, &["holds no report of a gate", "hint: --report"]);
+    says(&against(&scratch, &report), 1, &["is no part of a report", "hint: --report"]);
     assert!(folder.join("novel.txt").is_file());
 }
 
