@@ -203,7 +203,7 @@ mod tests {
         }
         demand_place(folder.path()).unwrap();
         fs_err::write(folder.path().join("adopt.md"), "").unwrap();
-        let told = demand_place(folder.path()).unwrap_err().to_string();
+        let told = format!("{:#}", demand_place(folder.path()).unwrap_err());
         assert!(told.contains("adopt.md"), "{told}");
     }
 }
