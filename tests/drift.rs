@@ -93,7 +93,7 @@ fn what_cannot_be_counted_is_told_by_its_reason_and_the_rest_is_counted() {
         altered("ts", json!("2999-12-31T23:59:59.000000Z")),
         altered("ts", json!("yesterday")),
         "no JSON\n".to_owned(),
-        format!("{}\n", "x".repeat(2 << 20)),
+        format!("{}\n", "x".repeat(5 << 20)),
         first[..first.len() / 2].to_owned(),
     ];
     let (plain, packed) = (folder.path().join("odd.jsonl"), folder.path().join("whole.jsonl.gz"));

@@ -25,7 +25,7 @@ fn what_is_not_exported_is_told_by_its_reason() {
         altered("ts", json!("yesterday")),
         altered("image", json!(u64::MAX)),
         "no JSON\n".to_owned(),
-        format!("{}\n", "x".repeat(2 << 20)),
+        format!("{}\n", "x".repeat(5 << 20)),
         good.clone(),
         good[..good.len() / 2].to_owned(),
     ];

@@ -90,10 +90,10 @@ impl Args {
         let movable = plan::demand_movable(&history);
         movable.map_err(|guard| Stop::guard(Ending::of(guard), guard, history.environment()))?;
 
-        let evidence = self.evidence.open(repo)?;
         let scratch = tempfile::tempdir().context("making a folder for artifacts")?;
         let models = Models { repo, store, scratch: scratch.path() };
         let artifact = models.candidate(self.model.as_deref())?;
+        let evidence = self.evidence.open(repo)?;
         let champion = models.champion(&champions)?;
         let program = Program::of(repo)?;
         let mut judgement = evidence.judge(&artifact, champion.as_ref())?;
