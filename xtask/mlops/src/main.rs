@@ -6,6 +6,7 @@ mod drift;
 mod ending;
 mod features;
 mod feedback;
+mod records;
 mod runs;
 mod track;
 mod tune;

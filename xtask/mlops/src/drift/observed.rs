@@ -5,8 +5,10 @@ use contract::manifest::{Manifest, ModelVersion};
 use contract::prediction::Label;
 use contract::record;
 use contract::record::skip::Skip;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Deserialize;
+
+use crate::records::{Input, SKEW};
 
 /// One prediction, borrowed from its line.
 #[derive(Debug, PartialEq)]
@@ -29,20 +31,10 @@ struct Line<'a> {
 }
 
 #[derive(Deserialize)]
-struct Input {
-    ink: f32,
-    bbox: f32,
-    entropy: f32,
-}
-
-#[derive(Deserialize)]
 struct Output {
     label: Label,
     confidence: f32,
 }
-
-/// Clocks of two machines differ by less.
-const SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// `2026-11-27T12:15:00`: so far times compare as text.
 const SECONDS: usize = 19;

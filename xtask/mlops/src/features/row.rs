@@ -7,11 +7,13 @@ use contract::manifest::ModelVersion;
 use contract::prediction::Label;
 use contract::record::skip::Skip;
 use contract::record::{Kind, SCHEMA};
+use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::Offset;
-use jiff::{SignedDuration, Timestamp};
 use parquet::data_type::ByteArray;
 use serde::Deserialize;
+
+use crate::records::{Input, SKEW};
 
 #[derive(Debug, Clone)]
 pub(super) struct Row {
@@ -60,22 +62,12 @@ struct Line<'a> {
 }
 
 #[derive(Deserialize)]
-struct Input {
-    ink: f32,
-    bbox: f32,
-    entropy: f32,
-}
-
-#[derive(Deserialize)]
 struct Output {
     label: Label,
     confidence: f32,
     margin: f32,
     entropy: f32,
 }
-
-/// Clocks of two machines differ by less.
-const SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 pub(super) struct Reader {
     latest: Timestamp,
