@@ -9,7 +9,7 @@ mod scratch;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use contract::artifact::Artifact;
 use contract::image::Image;
@@ -17,7 +17,7 @@ use contract::manifest::Manifest;
 use e2e::data;
 use e2e::http::Http;
 use e2e::model::quick;
-use e2e::process::{Ended, command, run};
+use e2e::process::{Ended, command, run, run_with_input};
 use e2e::repo;
 use e2e::server::Server;
 use gitops::pin::Pin;
@@ -331,16 +331,8 @@ fn alerted(message: &str, args: &[&str]) -> Ended {
     let folder = tempfile::tempdir().unwrap();
     let mut retrain = command(repo::xtask(), folder.path());
     retrain.args(["retrain", "--alert", "-"]).args(args);
-    retrain.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     retrain.env_remove("XTASK_DISPATCH").env_remove("XTASK_DISPATCH_TOKEN");
-    let mut child = retrain.spawn().unwrap();
-    drop(child.stdin.take().unwrap().write_all(message.as_bytes()));
-    let output = child.wait_with_output().unwrap();
-    Ended {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    run_with_input(&mut retrain, message.as_bytes())
 }
 
 #[test]

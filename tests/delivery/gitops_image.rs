@@ -1,8 +1,6 @@
 //! `xtask` in a container, as a pod that handles reports has it.
 
-use std::process::Stdio;
-
-use e2e::process::{Ended, command, run};
+use e2e::process::{Ended, command, run, run_with_input};
 use e2e::repo;
 
 use crate::scratch::{PASSED, Scratch, WRONG_MODEL, event, pin, says};
@@ -21,15 +19,7 @@ fn xtask(image: &str, scratch: &Scratch, args: &[&str], input: &str) -> Ended {
     docker.args(["--security-opt", "no-new-privileges", "--tmpfs", "/clone:mode=1777"]);
     docker.args(["--env", "XTASK_REMOTE=/remote", "--volume", &remote]);
     docker.arg(image).args(args);
-    docker.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = docker.spawn().unwrap();
-    drop(std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes()));
-    let output = child.wait_with_output().unwrap();
-    Ended {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    run_with_input(&mut docker, input.as_bytes())
 }
 
 #[test]

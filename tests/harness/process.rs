@@ -1,6 +1,7 @@
 //! Programs run by tests.
 
 use std::ffi::OsStr;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -41,6 +42,14 @@ pub fn xtask(home: &Path) -> Command {
 /// Runs to the end.
 pub fn run(command: &mut Command) -> Ended {
     ended(&command.output().unwrap_or_else(|error| panic!("{command:?}: {error}")))
+}
+
+/// Runs to the end with this on its stdin, unless it ends before it has read it.
+pub fn run_with_input(command: &mut Command, input: &[u8]) -> Ended {
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = child.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    drop(child.stdin.take().expect("it is piped").write_all(input));
+    ended(&child.wait_with_output().expect("a child can be waited for"))
 }
 
 /// Runs to the end; all that it writes to stdout is lost.

@@ -3,11 +3,10 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::OnceLock;
 
 use contract::digest::Digest;
-use e2e::process::{Ended, command, run};
+use e2e::process::{Ended, command, run, run_with_input};
 use e2e::repo;
 use gitops::environment::{Environment, Part};
 use gitops::event::{Event, Observation, Proof};
@@ -82,16 +81,7 @@ impl Scratch {
         // As in a hook, where Git says which repository it is about: not the one that is meant here.
         xtask.env("GIT_DIR", self.path("nowhere"));
         xtask.env("DOCKER_CONFIG", self.folder.path()).args(args);
-        xtask.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = xtask.spawn().unwrap();
-        // It may end without having read.
-        drop(child.stdin.take().unwrap().write_all(input.as_bytes()));
-        let output = child.wait_with_output().unwrap();
-        Ended {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        run_with_input(&mut xtask, input.as_bytes())
     }
 
     /// A commit of somebody else, pushed.
