@@ -115,7 +115,7 @@ fn once_keys_are_on_smoke_and_callers_need_one_and_the_start_says_what_is_off() 
     });
     let server = Server::start(artifact.path(), &["--api-keys-file", &keys]);
     let off = "\"on\":\"API keys\",\"off\":\"tokens, rate limit, TLS, CORS, admin port\"";
-    assert!(server.log().contains(off), "{}", server.log());
+    server.logs(off);
     assert_eq!(server.get("/v1/model").unwrap().status, 401);
     let refused = smoke(&server.url(""), &artifact, "2s");
     assert_eq!(refused.code, Some(42), "{}", refused.stderr);

@@ -2,7 +2,7 @@
 //!
 //! Memory holds the flips and a digest per picture, however long the records are.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
 use base64::Engine as _;
@@ -66,7 +66,7 @@ pub fn replay(
     candidate: &Classifier,
     champion: &Classifier,
     logs: &[PathBuf],
-    labelled: &HashMap<Digest, Label>,
+    labelled: &BTreeMap<Digest, Label>,
 ) -> Result<(Replay, Vec<(Flip, Image)>), ReplayError> {
     let task = |model: &Classifier| {
         let task = &model.manifest().task;
@@ -109,7 +109,7 @@ pub fn replay(
 struct Replayer<'a> {
     candidate: &'a Classifier,
     champion: &'a Classifier,
-    labelled: &'a HashMap<Digest, Label>,
+    labelled: &'a BTreeMap<Digest, Label>,
     seen: HashSet<Digest>,
     waiting: Vec<Asked>,
     drawn: Vec<(Flip, Image)>,

@@ -3,7 +3,7 @@
 //!
 //! They are images already, so they are read pixel for pixel and never fitted again as an upload is.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -51,7 +51,7 @@ pub fn read(folder: &Path, task: &Task) -> Result<Split, ShownError> {
 }
 
 /// What each of these pictures is, by the digest of its pixels.
-pub fn labels(folder: &Path, task: &Task) -> Result<HashMap<Digest, Label>, ShownError> {
+pub fn labels(folder: &Path, task: &Task) -> Result<BTreeMap<Digest, Label>, ShownError> {
     let split = read(folder, task)?;
     Ok(split.each().map(Digest::of).zip(split.labels().iter().copied()).collect())
 }

@@ -86,6 +86,16 @@ impl Server {
         self.child.id()
     }
 
+    /// Waits until it has written this: its log comes from a thread of its own, which being ready does not wait for.
+    #[track_caller]
+    pub fn logs(&self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.log().contains(text) {
+            assert!(Instant::now() < deadline, "`{text}` missing in\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// All it wrote so far.
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&fs_err::read(&self.log).unwrap_or_default()).into_owned()

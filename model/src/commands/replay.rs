@@ -1,6 +1,6 @@
 //! `replay`: where two models disagree on what a service was asked.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -38,7 +38,7 @@ impl Args {
         let champion = Classifier::open(&self.champion).context("the champion")?;
         let labelled = match &self.labelled {
             Some(folder) => shown::labels(folder, &candidate.manifest().task)?,
-            None => HashMap::new(),
+            None => BTreeMap::new(),
         };
         let (replay, drawn) = replay::replay(&candidate, &champion, &self.logs, &labelled)?;
         if let Some(sheet) = self.sheet {
