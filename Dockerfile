@@ -4,10 +4,11 @@
 # No syntax of BuildKit, so any builder builds it. The layers that change least come first: a new model is
 # the last layer of the image, and its rebuild runs no compiler.
 
+# Ahead of all, because an argument of a later FROM must be.
 ARG MODEL=mnist-api-model
-FROM ${MODEL} AS model
 
-# libtorch as `cargo xtask setup` puts it together; xtask/src/libtorch.rs says why these files.
+# First of all stages, and the trainer's image has it, too: older builders make every stage that stands before the
+# one that is wanted. libtorch as `cargo xtask setup` puts it together; xtask/src/libtorch.rs says why these files.
 FROM debian:bookworm-slim AS libtorch
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends binutils ca-certificates python3-pip unzip \
@@ -62,6 +63,8 @@ FROM dependencies AS build
 COPY app app
 COPY model model
 RUN cargo build --release --locked --package app
+
+FROM ${MODEL} AS model
 
 # No shell, no package manager.
 FROM gcr.io/distroless/cc-debian12:nonroot AS mnist-api

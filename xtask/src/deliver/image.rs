@@ -14,11 +14,11 @@ use serde::Serialize;
 
 use crate::deliver::assembly::{APP_VERSION_LABEL, MODEL_DIGEST_LABEL};
 use crate::deliver::content::Content;
-use crate::deliver::gitops_image;
 use crate::deliver::models::{Models, repository_of_models};
 use crate::deliver::program::Program;
 use crate::deliver::scan;
 use crate::deliver::store::Store;
+use crate::deliver::tools_image;
 use crate::reconciler::Node;
 use crate::repo::Repo;
 use crate::report::{Exit, WithHint, data, step};
@@ -31,7 +31,19 @@ pub(crate) enum Command {
     Build(BuildArgs),
     Smoke(SmokeArgs),
     Scan(scan::Args),
-    Gitops(gitops_image::Args),
+    /// Build the image of `xtask` itself, for pods that handle reports, and print its name
+    ///
+    /// From the newest commit, whatever the work tree holds. It has git and no compiler, runs as nobody on a
+    /// read-only root, and writes only below /clone: mount an empty volume there, set `XTASK_REMOTE` to the
+    /// repository's address, and call it as you would call `cargo xtask`. Beside it is `gitops-listen`, which
+    /// takes Argo CD's reports and hands them to it.
+    Gitops(tools_image::Args),
+    /// Build the image that trains in pods, and print its name
+    ///
+    /// From the newest commit, whatever the work tree holds: git, `xtask`, and `model`, `mlops` and libtorch in
+    /// /app. It runs as nobody on a read-only root, and writes only below /work: mount an empty volume there.
+    /// `argocd/retrain` is a `CronJob` of it, and `tune --render-job` prints a Job.
+    Trainer(tools_image::Args),
 }
 
 impl Command {
@@ -40,7 +52,8 @@ impl Command {
             Self::Build(args) => args.run(repo),
             Self::Smoke(args) => args.run(repo),
             Self::Scan(args) => args.run(repo),
-            Self::Gitops(args) => args.run(repo),
+            Self::Gitops(args) => tools_image::Image::Gitops.run(repo, &args),
+            Self::Trainer(args) => tools_image::Image::Trainer.run(repo, &args),
         }
     }
 }

@@ -28,7 +28,7 @@ pub(crate) fn demand() -> anyhow::Result<()> {
 pub(crate) enum Files<'a> {
     Folder(&'a Path),
     /// A tar archive.
-    Archive(Vec<u8>),
+    Archive(&'a [u8]),
 }
 
 pub(crate) struct Build<'a> {
@@ -52,7 +52,7 @@ pub(crate) fn build(build: &Build<'_>) -> anyhow::Result<()> {
     command = command.args(["--tag", build.tag]);
     match &build.context {
         Files::Folder(folder) => command.arg(folder).run(),
-        Files::Archive(archive) => command.arg("-").input(archive.clone()).run(),
+        Files::Archive(archive) => command.arg("-").input(archive.to_vec()).run(),
     }
 }
 

@@ -21,7 +21,7 @@ use self::company::Company;
 use self::faults::Faults;
 use self::performance::Performance;
 use self::webhook::Webhook;
-use crate::deliver::gitops_image;
+use crate::deliver::tools_image;
 use crate::develop::doctor::{self, finding};
 use crate::identity::Identity;
 use crate::libtorch;
@@ -66,7 +66,7 @@ pub(super) fn run(repo: &Repo, args: &Args, keep: bool) -> anyhow::Result<()> {
     let repository = args.image.clone().context("--image is not given")?;
     transcript.say(format_args!("the cluster of the context `{}`", kubectl.context()));
     demand(repo, &kubectl)?;
-    let handler = gitops_image::push(repo, &format!("{repository}-gitops"))?;
+    let handler = tools_image::Image::Gitops.push(repo, &format!("{repository}-gitops"))?;
 
     let company = Company::gather(&kubectl, &name(), &handler)?;
     let played = play(repo, args, transcript, &company, &repository, faults.as_ref());
