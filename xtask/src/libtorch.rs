@@ -16,6 +16,7 @@ use fs_err as fs;
 
 use crate::repo::Repo;
 use crate::report::{WithHint, step};
+use crate::tools::cargo;
 use crate::tools::pip::{self, Wheel};
 
 /// The one version that tch 0.26 is written for.
@@ -28,6 +29,9 @@ pub(crate) fn in_use(repo: &Repo) -> PathBuf {
 
 /// Makes `.libtorch` name a usable libtorch.
 pub(crate) fn ensure(repo: &Repo) -> anyhow::Result<()> {
+    if cargo::programs().is_some() {
+        return Ok(());
+    }
     if let Some(own) = users_own(repo) {
         check(&own).with_context(|| format!("LIBTORCH is set to `{}`", own.display())).hint(
             format!("point LIBTORCH at libtorch {VERSION}, or unset it and one is downloaded"),

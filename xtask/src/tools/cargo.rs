@@ -25,7 +25,8 @@ pub(crate) fn build(repo: &Repo, package: &str, binary: &str) -> anyhow::Result<
     Ok(release_folder()?.join(binary))
 }
 
-fn programs() -> Option<PathBuf> {
+/// Where our programs are, if they came with us; libtorch is beside them.
+pub(crate) fn programs() -> Option<PathBuf> {
     std::env::var_os("XTASK_PROGRAMS").filter(|folder| !folder.is_empty()).map(PathBuf::from)
 }
 

@@ -98,9 +98,11 @@ pub(crate) fn committed(repo: &Repo, path: &str) -> anyhow::Result<Option<String
     file(repo.root(), &head.revision, path)
 }
 
-/// Every file of the newest commit, as a tar archive.
+/// Every file of the newest commit, as a tar archive. With the modes that a checkout has, because engines look up
+/// what they built before by them, too.
 pub(crate) fn archive(repo: &Repo) -> anyhow::Result<Vec<u8>> {
-    plumbing(repo.root()).args(["archive", "--format=tar", "HEAD"]).bytes()
+    let modes = ["-c", "tar.umask=0022"];
+    plumbing(repo.root()).args(modes).args(["archive", "--format=tar", "HEAD"]).bytes()
 }
 
 fn git(repo: &Repo) -> Cmd {
