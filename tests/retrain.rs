@@ -2,6 +2,8 @@
 //! images and versioned data in folders.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "retrain/pod.rs"]
+mod pod;
 #[path = "loop/scratch.rs"]
 #[allow(dead_code, reason = "shared with the loop's tests, which need more of it")]
 mod scratch;
@@ -42,7 +44,13 @@ struct Fork {
 }
 
 impl Fork {
+    /// Whose images no registry has.
     fn new() -> Self {
+        Self::of(pin_in("gone", "1.0.0"))
+    }
+
+    /// Production's pin, but for the model.
+    fn of(pin: Pin) -> Self {
         let (scratch, champion) = (Scratch::new(), quick());
         let human = scratch.path("human");
         let mut copy = command("cp", &repo::root());
@@ -64,7 +72,7 @@ impl Fork {
         scratch.git("human", &["add", "."]);
         scratch.git("human", &["commit", "--quiet", "-m", "a model's surroundings"]);
         scratch.git("human", &["push", "--quiet", "origin", "main"]);
-        let pin = Pin { model_digest: champion.manifest().model_digest, ..pin_in("gone", "1.0.0") };
+        let pin = Pin { model_digest: champion.manifest().model_digest, ..pin };
         scratch.verified("production", &pin);
         scratch.git("clone", &["pull", "--quiet", "--ff-only"]);
         // As one that was trained here.

@@ -359,7 +359,8 @@ fn the_image_is_built_from_every_package_with_the_pinned_compiler() {
     let manifest = read("Cargo.toml");
     let members = manifest.split("\nmembers = [").nth(1).unwrap().split(']').next().unwrap();
     for member in members.split(',').map(|member| member.trim().trim_matches('"')) {
-        for dockerfile in [&dockerfile, &read("xtask/Dockerfile")] {
+        for dockerfile in [&dockerfile, &read("xtask/Dockerfile"), &read("xtask/mlops/Dockerfile")]
+        {
             assert!(dockerfile.contains(&format!("\nCOPY {member}/Cargo.toml ")), "{member}");
         }
         let allowed = |line: &str| {

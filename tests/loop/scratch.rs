@@ -165,7 +165,7 @@ pub(crate) fn pin_in(folder: &str, version: &str) -> Pin {
     pin_of(&format!("127.0.0.1:{}/{folder}/api", registry()), version)
 }
 
-fn pin_of(repository: &str, version: &str) -> Pin {
+pub(crate) fn pin_of(repository: &str, version: &str) -> Pin {
     let image = Digest::of(version.as_bytes());
     Pin {
         image: format!("{repository}:{version}@{image}").parse().unwrap(),

@@ -167,7 +167,11 @@ pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
             commands: vec![e2e(repo, "demo"), e2e(repo, "drill")],
         },
         Tier { name: "drift", needs: &[Libtorch, Data], commands: vec![e2e(repo, "drift")] },
-        Tier { name: "retrain", needs: &[Libtorch, Data], commands: vec![e2e(repo, "retrain")] },
+        Tier {
+            name: "retrain",
+            needs: &[Libtorch, Data],
+            commands: vec![e2e(repo, "retrain").args(["--", "--skip", "pod::"])],
+        },
         Tier { name: "replay", needs: &[Libtorch, Data], commands: vec![e2e(repo, "replay")] },
         Tier {
             name: "versioned",
@@ -213,7 +217,10 @@ pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
         Tier {
             name: "image",
             needs: &[Libtorch, Data, Engine, Registry, Cosign],
-            commands: vec![e2e(repo, "delivery").args(["--", "image::"])],
+            commands: vec![
+                e2e(repo, "delivery").args(["--", "image::"]),
+                e2e(repo, "retrain").args(["--", "pod::"]),
+            ],
         },
     ]
 }

@@ -16,7 +16,7 @@ use crate::tools::kubeconform;
 pub(crate) struct Args {
     /// Print a Kubernetes Job that works at the study, and run nothing here
     ///
-    /// Its image has `model` and `mlops` in /app/bin, and libtorch in /app/lib.
+    /// Its image is the one that `image trainer --push` prints.
     #[arg(long, value_name = "NAME:TAG@DIGEST", requires = "state")]
     render_job: Option<ImageReference>,
     /// Pods of the Job
