@@ -2,10 +2,6 @@
 //! state share no trial; and what cannot be tuned, or told, is said.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-// Of the tests of versioned data: an S3.
-#[path = "versioned/checkout.rs"]
-#[expect(dead_code, reason = "it has more than is wanted here")]
-mod checkout;
 #[path = "tune/job.rs"]
 mod job;
 #[path = "tune/refusals.rs"]

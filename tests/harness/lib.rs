@@ -11,4 +11,5 @@ pub mod model;
 pub mod process;
 pub mod registry;
 pub mod repo;
+pub mod served;
 pub mod server;

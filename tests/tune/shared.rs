@@ -5,9 +5,9 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 use e2e::process::{command, run};
+use e2e::served::Served;
 use serde_json::json;
 
-use crate::checkout::Served;
 use crate::world::{World, trials};
 
 const STUDY: &str = "

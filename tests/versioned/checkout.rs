@@ -1,14 +1,12 @@
 //! A repository with data in it, in which DVC's commands and ours can be given.
 
 use std::collections::BTreeMap;
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use e2e::process::{Ended, command, run};
 use e2e::repo;
-use e2e::server::free_port;
+use e2e::served::python;
 use tempfile::TempDir;
 
 pub(crate) struct Checkout {
@@ -131,60 +129,4 @@ pub(crate) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
         }
     }
     files
-}
-
-#[expect(clippy::disallowed_methods, reason = "`cargo xtask test` says where its Python is")]
-fn python() -> PathBuf {
-    PathBuf::from(std::env::var("E2E_DVC_PYTHON").expect("run by `cargo xtask test`"))
-}
-
-/// A server in Python, until it is dropped.
-pub(crate) struct Served {
-    child: Child,
-    pub(crate) port: u16,
-}
-
-impl Served {
-    /// An empty S3; `secret` is whether it looks at credentials.
-    pub(crate) fn s3(secret: bool) -> Self {
-        let free = if secret { "0" } else { "inf" };
-        let port = free_port();
-        let mut moto = command(python().with_file_name("moto_server"), &repo::root());
-        moto.env("INITIAL_NO_AUTH_ACTION_COUNT", free);
-        moto.args(["--host", "127.0.0.1", "--port", &port.to_string()]);
-        Self::start(moto, port)
-    }
-
-    /// Takes and gives files of `folder` to who knows `user` and `password`.
-    pub(crate) fn http(folder: &Path, password: &str) -> Self {
-        let port = free_port();
-        let mut server = command(python(), &repo::root());
-        server
-            .arg("tests/versioned/http_server.py")
-            .arg(port.to_string())
-            .arg(folder)
-            .arg(password);
-        Self::start(server, port)
-    }
-
-    fn start(mut server: Command, port: u16) -> Self {
-        let child = server.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let begun = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(begun.elapsed() < Duration::from_mins(2), "{server:?} does not answer");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Self { child, port }
-    }
-
-    pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use e2e::process::{command, run};
 use e2e::repo;
+use e2e::served::Served;
 
-use crate::checkout::{Checkout, Served, files};
+use crate::checkout::{Checkout, files};
 
 /// With a folder that is pushed to.
 fn checkout(files: usize) -> (Checkout, PathBuf) {

@@ -1,8 +1,9 @@
 //! What one pushes the other pulls.
 
 use e2e::process::{command, run};
+use e2e::served::Served;
 
-use crate::checkout::{Checkout, Served, files};
+use crate::checkout::{Checkout, files};
 
 fn with_data() -> Checkout {
     let checkout = Checkout::new();
