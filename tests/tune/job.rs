@@ -13,8 +13,16 @@ fn rendered(args: &[&str]) -> Ended {
 
 #[test]
 fn the_job_fits_its_schema_confines_its_pods_and_gives_each_the_study_and_the_state() {
-    let printed =
-        rendered(&["--state", "s3://b/study", "--workers", "5", "--data-claim", "pictures"]);
+    let printed = rendered(&[
+        "--state",
+        "s3://b/study",
+        "--workers",
+        "5",
+        "--threads",
+        "3",
+        "--data-claim",
+        "pictures",
+    ]);
     let printed = printed.success().stdout;
     let objects: Vec<Value> = serde_yaml::Deserializer::from_str(&printed)
         .map(|document| Value::deserialize(document).unwrap())
@@ -33,7 +41,8 @@ fn the_job_fits_its_schema_confines_its_pods_and_gives_each_the_study_and_the_st
     assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], true);
     assert_eq!(container["envFrom"][0]["secretRef"]["name"], "study-state");
     let args = container["args"].to_string();
-    for arg in ["/study/quick.yaml", "--state=s3://b/study", "--data-dir=/data"] {
+    assert_eq!(container["resources"]["requests"]["cpu"], "3");
+    for arg in ["/study/quick.yaml", "--threads=3", "--state=s3://b/study", "--data-dir=/data"] {
         assert!(args.contains(arg), "{arg} is not in {args}");
     }
 }
@@ -44,6 +53,7 @@ fn a_job_that_pods_could_not_do_is_not_rendered() {
         (&["--data", "synthetic"][..], "--state"),
         (&["--state", "studies/quick/state", "--data", "synthetic"], "no place that pods"),
         (&["--state", "s3://b/study"], "--data-claim"),
+        (&["--state", "s3://b/study", "--data", "synthetic", "--jobs", "2"], "--jobs"),
     ] {
         let refused = rendered(args);
         assert!(refused.code != Some(0) && refused.stderr.contains(told), "{}", refused.stderr);

@@ -123,8 +123,8 @@ pub(crate) fn libtorch_checks(repo: &Repo) -> [Tier; 2] {
 /// Everything that trains, serves, or drives another program that does.
 pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
     use Requirement::{
-        Alertmanager, Browser, Collector, Cosign, Data, Dvc, Engine, Feast, InferenceClients,
-        Kubernetes, Libtorch, Mlflow, PythonTorch, Registry,
+        Alertmanager, Browser, Collector, Cosign, Data, Dvc, Feast, InferenceClients, Kubernetes,
+        Libtorch, Mlflow, PythonTorch, Registry,
     };
     vec![
         Tier {
@@ -214,15 +214,21 @@ pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
             needs: &[Libtorch, Data, Collector],
             commands: vec![e2e(repo, "traces")],
         },
-        Tier {
-            name: "image",
-            needs: &[Libtorch, Data, Engine, Registry, Cosign],
-            commands: vec![
-                e2e(repo, "delivery").args(["--", "image::"]),
-                e2e(repo, "retrain").args(["--", "pod::"]),
-            ],
-        },
+        images(repo),
     ]
+}
+
+/// What our images do, run by a container engine.
+fn images(repo: &Repo) -> Tier {
+    use Requirement::{Cosign, Data, Engine, Libtorch, Registry};
+    Tier {
+        name: "image",
+        needs: &[Libtorch, Data, Engine, Registry, Cosign],
+        commands: vec![
+            e2e(repo, "delivery").args(["--", "image::"]),
+            e2e(repo, "retrain").args(["--", "pod::"]),
+        ],
+    }
 }
 
 /// Each target for so many seconds.

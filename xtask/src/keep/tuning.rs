@@ -29,7 +29,7 @@ pub(crate) struct Args {
     /// Trials at once, here
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: u16,
-    /// Threads of each [default: all cores, shared among `--jobs`]
+    /// Threads of each [default: all cores, shared among `--jobs`; 2 in a pod]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
     /// The task's own data by name, or `synthetic` [default: its own; synthetic if no mirror answers]
@@ -50,7 +50,8 @@ impl Args {
         let task = self.source.task.path(repo);
         if self.job.is_wanted() {
             let is_drawn = self.data.as_deref() == Some("synthetic");
-            return self.job.render(&study, &task, self.state.as_deref(), is_drawn);
+            let state = self.state.unwrap_or_default();
+            return self.job.render(&study, &task, &state, is_drawn, self.threads);
         }
         let (data, mirror) = (self.data.as_deref(), self.source.mirror.as_deref());
         let named = read_task(&task)?;

@@ -18,6 +18,7 @@ pub(crate) struct Args {
     ///
     /// Its image is the one that `image trainer --push` prints.
     #[arg(long, value_name = "NAME:TAG@DIGEST", requires = "state")]
+    #[arg(conflicts_with_all = ["jobs", "device"])]
     render_job: Option<ImageReference>,
     /// Pods of the Job
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=10_000))]
@@ -42,10 +43,10 @@ impl Args {
         &self,
         study: &Path,
         task: &Path,
-        state: Option<&str>,
+        state: &str,
         is_drawn: bool,
+        threads: Option<u16>,
     ) -> anyhow::Result<()> {
-        let state = state.unwrap_or_default();
         if !["s3://", "gs://", "azure://"].iter().any(|scheme| state.starts_with(scheme)) {
             return Err(anyhow::anyhow!("`{state}` is no place that pods on many machines share"))
                 .hint("`--state s3://BUCKET/PREFIX`");
@@ -69,7 +70,7 @@ impl Args {
                 "metadata": { "name": format!("study-{name}"), "labels": labels(&name) },
                 "data": { format!("{name}.yaml"): written, "task.yaml": fs::read_to_string(task)? },
             }),
-            self.job(&name, state),
+            self.job(&name, state, threads.unwrap_or(2)),
         ];
         let documents = objects.iter().map(serde_yaml::to_string).collect::<Result<Vec<_>, _>>()?;
         let manifests = documents.join("---\n");
@@ -86,7 +87,7 @@ impl Args {
         Ok(())
     }
 
-    fn job(&self, name: &str, state: &str) -> Value {
+    fn job(&self, name: &str, state: &str, threads: u16) -> Value {
         json!({
             "apiVersion": "batch/v1",
             "kind": "Job",
@@ -115,7 +116,7 @@ impl Args {
                             "fsGroup": NOBODY,
                             "seccompProfile": { "type": "RuntimeDefault" },
                         },
-                        "containers": [self.container(name, state)],
+                        "containers": [self.container(name, state, threads)],
                         "volumes": self.volumes(name),
                     },
                 },
@@ -123,7 +124,7 @@ impl Args {
         })
     }
 
-    fn container(&self, name: &str, state: &str) -> Value {
+    fn container(&self, name: &str, state: &str, threads: u16) -> Value {
         let mut args = vec![
             "tune".to_owned(),
             format!("/study/{name}.yaml"),
@@ -133,7 +134,7 @@ impl Args {
             "--trainer=/app/bin/model".to_owned(),
             "--task=/study/task.yaml".to_owned(),
             // Of the request below, and not of the node.
-            "--threads=2".to_owned(),
+            format!("--threads={threads}"),
             "--".to_owned(),
         ];
         let mut mounts = vec![
@@ -154,8 +155,8 @@ impl Args {
             "envFrom": [{ "secretRef": { "name": self.secret } }],
             "volumeMounts": mounts,
             "resources": {
-                "requests": { "cpu": "2", "memory": "1Gi", "ephemeral-storage": "1Gi" },
-                "limits": { "cpu": "2", "memory": "2Gi", "ephemeral-storage": "4Gi" },
+                "requests": { "cpu": threads.to_string(), "memory": "1Gi", "ephemeral-storage": "1Gi" },
+                "limits": { "cpu": threads.to_string(), "memory": "2Gi", "ephemeral-storage": "4Gi" },
             },
             "securityContext": {
                 "allowPrivilegeEscalation": false,
