@@ -8,12 +8,20 @@ mod acts;
 mod admission;
 #[path = "cluster/autoscaling.rs"]
 mod autoscaling;
+#[path = "retrain/fork.rs"]
+#[allow(dead_code, reason = "shared with the tests of `retrain`, which need more of it")]
+mod fork;
 #[path = "cluster/operation.rs"]
 mod operation;
 #[path = "cluster/policies.rs"]
 mod policies;
+#[path = "loop/scratch.rs"]
+#[allow(dead_code, reason = "shared with the loop's tests, which need more of it")]
+mod scratch;
 #[path = "cluster/traffic.rs"]
 mod traffic;
+#[path = "cluster/training.rs"]
+mod training;
 #[path = "cluster/visitors.rs"]
 mod visitors;
 #[path = "cluster/world.rs"]

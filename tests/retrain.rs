@@ -2,6 +2,8 @@
 //! images and versioned data in folders.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "retrain/fork.rs"]
+mod fork;
 #[path = "retrain/pod.rs"]
 mod pod;
 #[path = "loop/scratch.rs"]
@@ -11,24 +13,20 @@ mod scratch;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::Command;
 
 use contract::artifact::Artifact;
 use contract::image::Image;
-use contract::manifest::Manifest;
 use e2e::data;
 use e2e::http::Http;
-use e2e::model::quick;
 use e2e::process::{Ended, command, run, run_with_input};
 use e2e::repo;
 use e2e::server::Server;
 use gitops::pin::Pin;
 use serde_json::{Value, json};
 
-use crate::scratch::{Scratch, environment, pin_in, says};
+use crate::fork::Fork;
+use crate::scratch::{environment, says};
 
-/// What is built is there.
-const CARGO: &str = "#!/bin/sh\n[ \"$1\" = build ]\n";
 /// A learning rate so small that the weights stay what chance made them.
 const NOTHING_LEARNED: &str = "\
 net: { blocks: [{ channels: 4, kernel: 5, stride: 2 }], head: flatten }
@@ -36,108 +34,6 @@ epochs: 1
 batch: 256
 schedule: { peak: 1e-7 }
 ";
-
-/// A fork whose production runs the `quick` model, and somebody's clone of it.
-struct Fork {
-    scratch: Scratch,
-    champion: Artifact,
-}
-
-impl Fork {
-    /// Whose images no registry has.
-    fn new() -> Self {
-        Self::of(pin_in("gone", "1.0.0"))
-    }
-
-    /// Production's pin, but for the model.
-    fn of(pin: Pin) -> Self {
-        let (scratch, champion) = (Scratch::new(), quick());
-        let human = scratch.path("human");
-        let mut copy = command("cp", &repo::root());
-        copy.args([
-            "-R",
-            "--parents",
-            ".gitignore",
-            ".dockerignore",
-            "Dockerfile",
-            "model/recipes",
-        ]);
-        run(copy.args(["model/gate.yaml", "model/task.yaml"]).arg(&human)).success();
-        fs_err::create_dir(human.join(".dvc")).unwrap();
-        let store = scratch.path("store").display().to_string();
-        let settings =
-            format!("[core]\n    remote = store\n['remote \"store\"']\n    url = {store}\n");
-        fs_err::write(human.join(".dvc/config"), settings).unwrap();
-        fs_err::write(human.join(".dvc/.gitignore"), "/cache\n/tmp\n").unwrap();
-        scratch.git("human", &["add", "."]);
-        scratch.git("human", &["commit", "--quiet", "-m", "a model's surroundings"]);
-        scratch.git("human", &["push", "--quiet", "origin", "main"]);
-        let pin = Pin { model_digest: champion.manifest().model_digest, ..pin };
-        scratch.verified("production", &pin);
-        scratch.git("clone", &["pull", "--quiet", "--ff-only"]);
-        // As one that was trained here.
-        let version = &champion.manifest().model_version;
-        repo::copy(
-            champion.path(),
-            &scratch.path("clone").join(format!("artifacts/quick-{version}")),
-        );
-        fs_err::create_dir(scratch.path("programs")).unwrap();
-        let cargo = scratch.path("programs/cargo");
-        fs_err::write(&cargo, CARGO).unwrap();
-        run(command("chmod", &scratch.path("")).arg("+x").arg(cargo)).success();
-        Self { scratch, champion }
-    }
-
-    fn retrain(&self, args: &[&str]) -> Ended {
-        let images = self.scratch.path("images").display().to_string();
-        run(&mut self.xtask(&[&["retrain", "--layout", &images], args].concat()))
-    }
-
-    fn xtask(&self, args: &[&str]) -> Command {
-        let mut xtask = command(repo::xtask(), &self.scratch.path("clone"));
-        let mut path = self.scratch.path("programs").into_os_string();
-        path.push(":");
-        path.push(std::env::var_os("PATH").unwrap());
-        xtask.env("PATH", path);
-        for own in ["XTASK_HOME", "XTASK_CLONE", "XTASK_REMOTE"] {
-            xtask.env_remove(own);
-        }
-        let mirror = data::folder(&data::task()).display().to_string();
-        xtask.args(args).args(["--mirror", &mirror]);
-        xtask
-    }
-
-    /// The shipped one but for what it asks of records.
-    fn policy(&self, replay: &str) -> String {
-        let shipped = fs_err::read_to_string(repo::root().join("model/gate.yaml")).unwrap();
-        let (before, rest) = shipped.split_once("\nreplay: ").unwrap();
-        let (_, after) = rest.split_once('\n').unwrap();
-        let policy = self.scratch.path("gate.yaml");
-        fs_err::write(&policy, format!("{before}\nreplay: {replay}\n{after}")).unwrap();
-        policy.display().to_string()
-    }
-
-    /// What Git does not know, or knows otherwise.
-    fn changes(&self) -> String {
-        self.scratch.git("clone", &["status", "--porcelain"])
-    }
-
-    fn branches(&self) -> Vec<String> {
-        let listed = self.scratch.git("remote", &["branch", "--format=%(refname:short)"]);
-        listed.lines().filter(|name| *name != "main").map(str::to_owned).collect()
-    }
-
-    fn shown(&self, object: &str) -> String {
-        self.scratch.git("remote", &["show", object])
-    }
-
-    /// The model that a branch is about.
-    fn trained(&self, branch: &str) -> Manifest {
-        let version = branch.rsplit('/').next().unwrap();
-        let name = format!("artifacts/{}-{version}", data::task().data.name);
-        Artifact::open(&self.scratch.path("clone").join(name)).unwrap().manifest().clone()
-    }
-}
 
 /// What a service that was asked these, and told what they are, leaves behind: its records and its log.
 fn asked_and_told(fork: &Fork, pictures: &[(Image, Vec<usize>)]) -> [PathBuf; 2] {

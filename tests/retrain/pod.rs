@@ -8,7 +8,7 @@ use e2e::registry::Registry;
 use e2e::repo;
 use serde_json::{Value, json};
 
-use crate::Fork;
+use crate::fork::Fork;
 use crate::scratch::{pin_of, says};
 
 fn pod() -> Value {

@@ -239,10 +239,10 @@ pub(crate) fn fuzz(repo: &Repo, seconds: u32) -> anyhow::Result<Tier> {
 
 /// On a real cluster, with images in `repository`.
 pub(crate) fn cluster(repo: &Repo, repository: &str) -> Tier {
-    use Requirement::{Cluster, Data, Engine, Kubernetes, Libtorch};
+    use Requirement::{Cluster, Data, Dvc, Engine, Kubernetes, Libtorch};
     Tier {
         name: "cluster",
-        needs: &[Libtorch, Data, Kubernetes, Engine, Cluster],
+        needs: &[Libtorch, Data, Dvc, Kubernetes, Engine, Cluster],
         commands: vec![e2e(repo, "cluster").env("E2E_CLUSTER_IMAGE", repository)],
     }
 }
