@@ -25,7 +25,7 @@ pub(crate) struct Args {
     pub(crate) data: Option<String>,
     #[command(flatten)]
     pub(crate) source: data::Source,
-    /// Same seed and same threads give the same weights
+    /// Same seed and threads, on the same kind of processor, give the same weights
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
     /// Threads to compute with [default: one per core]
