@@ -6,13 +6,14 @@ use std::io::{Write as _, stderr};
 use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
-use contract::manifest::{Manifest, SourceRecord};
+use contract::manifest::Manifest;
 use contract::task::Task;
 use model::compress::{Parent, Wanted};
 
 use super::data::DataArgs;
 use super::print;
-use super::train::settings::{Settings, destination, threads};
+use super::train::settings::Settings;
+use super::train::surroundings;
 use super::train::{stop_on_signal, train};
 
 /// Make a smaller model out of a trained one and print its artifact folder
@@ -23,9 +24,6 @@ pub(crate) struct Args {
     artifact: PathBuf,
     #[command(flatten)]
     data: DataArgs,
-    /// Folder with labelled pictures that it was trained on, too
-    #[arg(long, value_name = "DIR")]
-    also: Option<PathBuf>,
     /// Remove this share of each block's channels, then train what is left
     #[arg(long, value_name = "SHARE", value_parser = share)]
     prune: Option<f64>,
@@ -35,26 +33,8 @@ pub(crate) struct Args {
     /// Keep weights as 8-bit integers
     #[arg(long)]
     int8: bool,
-    /// Threads to compute with [default: one per core]
-    #[arg(long)]
-    threads: Option<usize>,
-    /// Artifact folder [default: <data>-<model version> in `--artifacts`]
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    #[arg(long, value_name = "DIR", default_value = "artifacts")]
-    artifacts: PathBuf,
-    /// Folder for run records and checkpoints
-    #[arg(long, value_name = "DIR", default_value = "runs")]
-    runs: PathBuf,
-    /// Continue the newest unfinished run of the same artifact and options; without one, start
-    #[arg(long)]
-    resume: bool,
-    /// Git commit to record
-    #[arg(long, value_name = "HEX")]
-    revision: Option<String>,
-    /// The work tree differs from that commit
-    #[arg(long, requires = "revision")]
-    dirty: bool,
+    #[command(flatten)]
+    surroundings: surroundings::Args,
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -83,7 +63,7 @@ impl Args {
             prune: self.prune.unwrap_or_default(),
             epochs: self.epochs,
             int8: self.int8,
-            threads: threads(self.threads).map_err(anyhow::Error::msg)?,
+            threads: self.surroundings.threads().map_err(anyhow::Error::msg)?,
         };
         let (plan, start) = parent.compressed(wanted)?;
         Ok(Settings {
@@ -93,11 +73,7 @@ impl Args {
             trial: false,
             tags: Vec::new(),
             source: self.data.source(),
-            also: self.also,
-            destination: destination(self.out, self.artifacts).map_err(anyhow::Error::msg)?,
-            runs: self.runs,
-            resume: self.resume,
-            revision: SourceRecord { git_revision: self.revision, dirty: self.dirty },
+            surroundings: self.surroundings.surroundings().map_err(anyhow::Error::msg)?,
         })
     }
 }

@@ -2,6 +2,7 @@
 
 mod progress;
 pub(super) mod settings;
+pub(super) mod surroundings;
 mod trial;
 
 use std::io;
@@ -25,10 +26,10 @@ use model::training::{Trained, Trainer, TrainingError};
 use super::print;
 use progress::Progress;
 use settings::Settings;
+use surroundings::Surroundings;
 
 /// Train a model and print its artifact folder
 #[derive(clap::Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct Args {
     /// What is classified
     #[arg(long, value_name = "FILE")]
@@ -42,34 +43,13 @@ pub(crate) struct Args {
     /// Train on pictures drawn by the task's generator
     #[arg(long)]
     synthetic: bool,
-    /// Train on these pictures, too, as `cargo xtask feedback` writes them
-    #[arg(long, value_name = "DIR")]
-    also: Option<PathBuf>,
     /// The same seed gives the same weights
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Threads to compute with [default: one per core]
-    #[arg(long)]
-    threads: Option<usize>,
-    /// Artifact folder [default: <data>-<model version> in `--artifacts`, where `latest` points to it]
-    #[arg(long, value_name = "DIR")]
-    out: Option<PathBuf>,
-    #[arg(long, value_name = "DIR", default_value = "artifacts")]
-    artifacts: PathBuf,
-    /// Folder for run records and checkpoints
-    #[arg(long, value_name = "DIR", default_value = "runs")]
-    runs: PathBuf,
-    /// Continue the newest unfinished run of the same recipe, data and seed; without one, start
-    #[arg(long)]
-    resume: bool,
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     device: Device,
-    /// Git commit to record
-    #[arg(long, value_name = "HEX")]
-    revision: Option<String>,
-    /// The work tree differs from that commit
-    #[arg(long, requires = "revision")]
-    dirty: bool,
+    #[command(flatten)]
+    surroundings: surroundings::Args,
     /// Judge by the validation images alone: the test set stays sealed, and there is no artifact
     ///
     /// What is printed is the run's folder, as soon as there is one. It stops when its stdin is closed.
@@ -120,14 +100,18 @@ impl Args {
 /// Trains, or goes on with what was trained, and writes the artifact.
 pub(super) fn train(settings: &Settings, stop: &AtomicBool) -> anyhow::Result<PathBuf> {
     let Settings { plan, .. } = settings;
-    settings.destination.demand_writable().context("no artifact can be written there")?;
+    settings
+        .surroundings
+        .destination
+        .demand_writable()
+        .context("no artifact can be written there")?;
     let Loaded { dataset, test, left_out } = load(settings)?;
     let data = dataset.record(&test);
     if let Some(start) = &settings.start {
         start.demand(&data)?;
     }
     let progress = Progress::of(&dataset, plan);
-    if settings.also.is_some() {
+    if settings.surroundings.also.is_some() {
         let added = dataset.added;
         progress.say(format_args!("{added} labelled pictures added, {left_out} known already"));
     }
@@ -156,7 +140,7 @@ fn load(settings: &Settings) -> anyhow::Result<Loaded> {
     let Settings { task, plan, .. } = settings;
     let holdout = Holdout { share: plan.recipe.validation, seed: plan.seed };
     let (mut dataset, test) = Dataset::load(task, &settings.source, holdout)?;
-    let left_out = match &settings.also {
+    let left_out = match &settings.surroundings.also {
         Some(folder) => dataset.add(&shown::read(folder, task)?, &test),
         None => 0,
     };
@@ -183,8 +167,9 @@ fn with_way_forward(error: anyhow::Error, run: &Run) -> anyhow::Error {
 }
 
 fn open_run(settings: &Settings, data: &DataRecord, progress: &Progress) -> anyhow::Result<Run> {
-    if settings.resume {
-        let Found { run, skipped } = Run::resume(&settings.runs, &settings.plan, data)?;
+    let runs = &settings.surroundings.runs;
+    if settings.surroundings.resume {
+        let Found { run, skipped } = Run::resume(runs, &settings.plan, data)?;
         for skipped in skipped {
             progress.say(format_args!("skipped {skipped}"));
         }
@@ -195,7 +180,7 @@ fn open_run(settings: &Settings, data: &DataRecord, progress: &Progress) -> anyh
         progress.say(format_args!("nothing to resume: starting"));
     }
     let tags = [tags(settings), settings.tags.clone()].concat();
-    Ok(Run::start(&settings.runs, &settings.plan, data, tags)?)
+    Ok(Run::start(runs, &settings.plan, data, tags)?)
 }
 
 fn train_in(
@@ -260,8 +245,8 @@ fn write_artifact(
     dataset: &Dataset,
     test: TestSet,
 ) -> anyhow::Result<PathBuf> {
-    let Settings { task, destination, .. } = settings;
-    let source = settings.revision.clone();
+    let Settings { task, surroundings: Surroundings { destination, revision, .. }, .. } = settings;
+    let source = revision.clone();
     let path = artifact::write(trained, task, dataset, test, source, destination)?;
     // A compressed model is used where somebody names it.
     if let Destination::Within(artifacts) = destination
@@ -289,7 +274,7 @@ fn point_latest(artifacts: &Path, artifact: &Path) -> io::Result<()> {
 fn tags(settings: &Settings) -> Vec<Entry> {
     let command =
         if settings.start.is_some() { "cargo xtask compress" } else { "cargo xtask train" };
-    let source = &settings.revision;
+    let source = &settings.surroundings.revision;
     let mut tags = vec![Entry::new("mlflow.source.name", command)];
     if let Some(revision) = &source.git_revision {
         tags.push(Entry::new("mlflow.source.git.commit", revision));

@@ -1,21 +1,17 @@
 //! [`Settings`]: arguments checked against each other and against the files they name, all mistakes
 //! told at once.
 
-use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::bail;
-use contract::artifact::MANIFEST;
-use contract::manifest::SourceRecord;
 use contract::task::Task;
-use model::artifact::Destination;
-use model::classifier::MAX_THREADS;
 use model::compress::Start;
 use model::dataset::Source;
 use model::recipe::Recipe;
 use model::run::Entry;
 use model::training::Plan;
 
+use super::surroundings::Surroundings;
 use super::{Args, Device};
 
 pub(in crate::commands) struct Settings {
@@ -24,12 +20,7 @@ pub(in crate::commands) struct Settings {
     /// None: random weights.
     pub(in crate::commands) start: Option<Start>,
     pub(in crate::commands) source: Source,
-    /// Labelled pictures to train on, too.
-    pub(in crate::commands) also: Option<PathBuf>,
-    pub(in crate::commands) destination: Destination,
-    pub(in crate::commands) runs: PathBuf,
-    pub(in crate::commands) resume: bool,
-    pub(in crate::commands) revision: SourceRecord,
+    pub(in crate::commands) surroundings: Surroundings,
     /// No artifact, and no test set.
     pub(in crate::commands) trial: bool,
     /// Of the run's record, beside those that every run has.
@@ -48,18 +39,18 @@ impl Settings {
         if let (Some(task), Some((name, recipe))) = (&task, &recipe) {
             mistakes.extend(misfit(name, recipe, task));
         }
-        let threads = keep(threads(args.threads), &mut mistakes);
+        let threads = keep(args.surroundings.threads(), &mut mistakes);
         let device = keep(device(args.device), &mut mistakes);
-        let destination = keep(destination(args.out, args.artifacts), &mut mistakes);
+        let surroundings = keep(args.surroundings.surroundings(), &mut mistakes);
         let (
             Some(task),
             Some((recipe_name, recipe)),
             Some(source),
             Some(threads),
             Some(device),
-            Some(destination),
+            Some(surroundings),
             [],
-        ) = (task, recipe, source, threads, device, destination, &mistakes[..])
+        ) = (task, recipe, source, threads, device, surroundings, &mistakes[..])
         else {
             bail!("{}", mistakes.join("\nerror: "));
         };
@@ -76,22 +67,11 @@ impl Settings {
             task,
             start: None,
             source,
-            also: args.also,
-            destination,
-            runs: args.runs,
-            resume: args.resume,
-            revision: SourceRecord { git_revision: args.revision, dirty: args.dirty },
+            surroundings,
             trial: args.trial,
             tags: args.tags,
         })
     }
-}
-
-pub(in crate::commands) fn threads(wanted: Option<usize>) -> Result<usize, String> {
-    let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let threads = wanted.unwrap_or_else(cores);
-    let can = (1..=MAX_THREADS).contains(&threads);
-    can.then_some(threads).ok_or_else(|| format!("--threads: not between 1 and {MAX_THREADS}"))
 }
 
 fn keep<T>(result: Result<T, String>, mistakes: &mut Vec<String>) -> Option<T> {
@@ -151,22 +131,5 @@ fn device(device: Device) -> Result<tch::Device, String> {
             let name = format!("{missing:?}").to_lowercase();
             Err(format!("--device: this libtorch, or this machine, has no {name}"))
         }
-    }
-}
-
-/// An artifact may replace an artifact or an empty folder, and nothing else.
-pub(in crate::commands) fn destination(
-    out: Option<PathBuf>,
-    artifacts: PathBuf,
-) -> Result<Destination, String> {
-    let Some(out) = out else { return Ok(Destination::Within(artifacts)) };
-    let is_free = match fs_err::read_dir(&out) {
-        Ok(mut entries) => entries.next().is_none() || out.join(MANIFEST).is_file(),
-        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
-    };
-    if is_free {
-        Ok(Destination::Folder(out))
-    } else {
-        Err(format!("--out: `{}` is there and is not an artifact", out.display()))
     }
 }
