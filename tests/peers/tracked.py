@@ -32,6 +32,7 @@ def told(client: mlflow.MlflowClient, run: mlflow.entities.Run) -> dict:
         "id": run.info.run_id,
         "name": run.info.run_name,
         "status": run.info.status,
+        "deleted": run.info.lifecycle_stage == "deleted",
         "start_time": run.info.start_time,
         "end_time": run.info.end_time,
         "params": run.data.params,

@@ -99,6 +99,18 @@ impl Mlflow {
         told["runs"].as_array().unwrap().clone()
     }
 
+    /// Another run as a machine begins it that has not seen this one.
+    pub(crate) fn twin(&self, experiment: &str, run: &Value) {
+        let id = run["tags"]["xtask.run_id"].clone();
+        let body = json!({
+            "experiment_id": self.peek(experiment)["info"]["experiment_id"],
+            "start_time": run["start_time"],
+            "tags": [{ "key": "xtask.run_id", "value": id }],
+        });
+        let place = format!("{}/api/2.0/mlflow/runs/create", self.url());
+        assert_eq!(Http::default().post_json(&place, &body).unwrap().status, 200);
+    }
+
     /// The newest run of an experiment as the server itself tells it; null where there is none.
     pub(crate) fn peek(&self, experiment: &str) -> Value {
         let api = format!("{}/api/2.0/mlflow", self.url());

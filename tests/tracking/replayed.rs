@@ -134,6 +134,26 @@ fn what_was_broken_off_anywhere_is_ended_by_the_next_try() {
 }
 
 #[test]
+fn of_two_that_machines_made_at_once_one_stays_and_has_everything() {
+    let (home, server, experiment) = (Home::new(), Mlflow::shared(), "twins");
+    home.finished(experiment, 1, "weights");
+    home.xtask(&["track"], &server.url()).success();
+    let before = server.runs(experiment);
+    let [run] = &before[..] else { panic!("{before:#?}") };
+    // Ids are random, so that with six the one that is there already hardly ever comes first.
+    for _ in 0..5 {
+        server.twin(experiment, run);
+    }
+    home.xtask(&["track"], &server.url()).success();
+    let mut after = server.runs(experiment);
+    after.retain(|run| run["deleted"] == false);
+    let [left] = &after[..] else { panic!("{after:#?}") };
+    for same in ["name", "status", "params", "metrics", "artifacts", "data", "start_time"] {
+        assert_eq!(left[same], run[same], "{same}");
+    }
+}
+
+#[test]
 fn a_store_that_is_no_server_is_refused_with_the_way_to_one() {
     let home = Home::new();
     for uri in ["sqlite:///mlflow.db", "mlruns"] {

@@ -28,6 +28,8 @@ const WEIGHTS: &str = contract::artifact::WEIGHTS;
 /// MLflow takes 1000 metrics, and 100 params or tags, in one call.
 const METRICS_AT_ONCE: usize = 500;
 const ENTRIES_AT_ONCE: usize = 100;
+/// More machines than find no run in the same moment.
+const TWINS: usize = 100;
 /// MLflow takes up to 36 characters.
 const DIGEST_CHARACTERS: usize = 32;
 
@@ -83,12 +85,15 @@ impl<'a> Replay<'a> {
             "tags.`{RUN_ID}` = '{}' and attributes.start_time = {}",
             run.record.run_id, run.record.start_time
         );
-        let remote = match find(server, std::slice::from_ref(&experiment_id), &filter)? {
+        let remote = match the_one(server, &experiment_id, &filter)? {
             Some(remote) if remote.info.lifecycle_stage == "deleted" => {
                 return Err(ReplayError::DeletedRun(remote.info.run_id));
             }
             Some(remote) => remote,
-            None => create(server, &experiment_id, run)?,
+            None => {
+                let created = create(server, &experiment_id, run)?;
+                the_one(server, &experiment_id, &filter)?.unwrap_or(created)
+            }
         };
         let mut points = BTreeSet::new();
         for key in remote.data.metrics.iter().map(|known| &known.key) {
@@ -244,21 +249,46 @@ fn experiment_id(server: &Server, name: &str) -> Result<String, ReplayError> {
     Ok(experiment_id)
 }
 
+/// The run that the filter names, deleted or not. Machines that share a study and found none at once have made one
+/// each: all go on with the same of them, and whoever sees others deletes them. What those had is sent again.
+fn the_one(
+    server: &Server,
+    experiment_id: &str,
+    filter: &str,
+) -> Result<Option<Remote>, ServerError> {
+    let mut runs = search(server, &[experiment_id.to_owned()], filter, TWINS)?;
+    runs.sort_by(|one, other| one.info.run_id.cmp(&other.info.run_id));
+    let mut runs = runs.into_iter();
+    let first = runs.next();
+    for twin in runs.filter(|run| run.info.lifecycle_stage != "deleted") {
+        let _: Value = server.post("runs/delete", &json!({ "run_id": twin.info.run_id }))?;
+    }
+    Ok(first)
+}
+
 /// The oldest run of which this holds, deleted or not.
 pub(super) fn find(
     server: &Server,
     experiments: &[String],
     filter: &str,
 ) -> Result<Option<Remote>, ServerError> {
+    Ok(search(server, experiments, filter, 1)?.into_iter().next())
+}
+
+fn search(
+    server: &Server,
+    experiments: &[String],
+    filter: &str,
+    at_most: usize,
+) -> Result<Vec<Remote>, ServerError> {
     let body = json!({
         "experiment_ids": experiments,
         "filter": filter,
         "run_view_type": "ALL",
-        "max_results": 1,
+        "max_results": at_most,
         "order_by": ["attributes.start_time ASC"],
     });
-    let FoundRuns { runs } = server.post("runs/search", &body)?;
-    Ok(runs.into_iter().next())
+    server.post("runs/search", &body).map(|FoundRuns { runs }| runs)
 }
 
 fn create(server: &Server, experiment_id: &str, run: &Run) -> Result<Remote, ServerError> {
