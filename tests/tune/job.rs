@@ -1,4 +1,4 @@
-//! The Job by which many machines work at one study. No cluster has run it here.
+//! The Job by which many machines work at one study. `tests/cluster/training.rs` has one run it.
 
 use contract::digest::Digest;
 use e2e::process::{Ended, run, xtask};
