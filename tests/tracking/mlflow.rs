@@ -104,6 +104,7 @@ impl Mlflow {
         let id = run["tags"]["xtask.run_id"].clone();
         let body = json!({
             "experiment_id": self.peek(experiment)["info"]["experiment_id"],
+            "run_name": run["name"],
             "start_time": run["start_time"],
             "tags": [{ "key": "xtask.run_id", "value": id }],
         });
