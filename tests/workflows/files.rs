@@ -40,6 +40,31 @@ fn the_bots_key_is_read_in_its_environment_and_not_where_a_model_is_trained() {
     assert_eq!(workflow("retrain")["jobs"]["retrain"]["secrets"], "inherit");
 }
 
+/// What reads the remote of versioned data: no training, and nothing that pushes.
+#[test]
+fn the_datas_credentials_are_read_by_the_step_that_pulls_it() {
+    const KINDS: [&str; 4] = ["secrets.AWS_", "secrets.AZURE_", "secrets.GOOGLE_", "steps.reader."];
+    let count = |text: &str| KINDS.iter().map(|kind| text.matches(kind).count()).sum::<usize>();
+    let release = workflow("release");
+    let mut steps = Vec::new();
+    collect(&release, "uses", &mut steps);
+    let place = |arguments: &str| {
+        steps.iter().position(|step| step["with"]["arguments"] == arguments).unwrap()
+    };
+    assert!(place("data pull") < place("train"));
+    let pulls = steps[place("data pull")];
+    let read = count(&pulls["env"].to_string());
+    assert!(read > 0 && count(&pulls.to_string()) == read, "{pulls}");
+    let everywhere: usize = files().iter().map(|(_, text)| count(text)).sum();
+    assert_eq!(everywhere, read);
+    // Credentials that such an action finds go to every step that follows, unless it is told otherwise.
+    let roles = steps.iter().filter(|step| text_of(step, "uses").contains("configure-aws"));
+    for role in roles {
+        assert_eq!(role["with"]["output-env-credentials"], false, "{role}");
+        assert_eq!(role["with"]["role-to-assume"], "${{ vars.AWS_ROLE_ARN }}");
+    }
+}
+
 #[test]
 fn production_is_asked_for_in_an_environment_that_may_have_reviewers() {
     for (name, job, input) in [("promote", "promote", "to"), ("release", "pin", "environment")] {
