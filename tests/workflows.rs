@@ -14,6 +14,8 @@ mod runner;
 #[path = "loop/scratch.rs"]
 #[allow(dead_code, reason = "shared with the loop's tests, which need more of it")]
 mod scratch;
+#[path = "workflows/summary.rs"]
+mod summary;
 
 use contract::digest::Digest;
 use e2e::process::{command, run};
@@ -230,6 +232,8 @@ fn release_trains_a_model_and_attests_what_it_built_and_pins_that() {
     let ended = runner.run("release", &[("environment", "staging"), ("model", "")]);
     ended.succeeds();
     assert!(!ended.called(" sees "), "here is no data that asks for it: {ended:?}");
+    let summary = fs_err::read_to_string(scratch.path("temp/summary")).unwrap();
+    assert!(summary.contains(" may ship\n"), "{summary}");
     assert_eq!(ended.jobs, ["build", "approve", "pin"]);
     ended.has(&["docker login ghcr.io --username a-person --password-stdin"]);
     let pinned = Pin::from_yaml(&scratch.on_main(&environment("staging").pin_file())).unwrap();
