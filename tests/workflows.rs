@@ -7,6 +7,8 @@
 mod expressions;
 #[path = "workflows/files.rs"]
 mod files;
+#[path = "workflows/hold.rs"]
+mod hold;
 #[path = "workflows/private_data.rs"]
 mod private_data;
 #[path = "workflows/runner.rs"]
@@ -157,7 +159,7 @@ fn a_private_image_is_looked_for_with_the_jobs_own_token() {
 fn a_fork_without_a_bot_runs_nothing_that_needs_one() {
     let scratch = Scratch::new();
     let runner = Runner::new(&scratch).set("vars.GITOPS_CLIENT_ID", "");
-    for name in ["deployed", "promote", "release", "rollback", "watch"] {
+    for name in ["deployed", "hold", "promote", "release", "rollback", "watch"] {
         let inputs = ["command", "environment", "model", "report", "to"].map(|name| (name, ""));
         assert_eq!(runner.run(name, &inputs).jobs, Vec::<String>::new(), "{name}");
     }

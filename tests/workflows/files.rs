@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::expressions::Expressions;
 use crate::runner::workflow;
 
-const ALL: [&str; 8] =
-    ["audit", "ci", "deployed", "promote", "release", "retrain", "rollback", "watch"];
+const ALL: [&str; 9] =
+    ["audit", "ci", "deployed", "hold", "promote", "release", "retrain", "rollback", "watch"];
 
 /// Where others' code is built for an hour, there is nothing to push to main with.
 #[test]
@@ -261,6 +261,7 @@ fn environments_to_choose_from_are_those_that_argo_cd_syncs() {
         ("promote", "from"),
         ("promote", "to"),
         ("rollback", "environment"),
+        ("hold", "environment"),
     ] {
         let options = &workflow(name)["on"]["workflow_dispatch"]["inputs"][input]["options"];
         assert_eq!(named(options), synced, "{name}: {input}");
