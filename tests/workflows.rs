@@ -7,11 +7,17 @@
 mod expressions;
 #[path = "workflows/files.rs"]
 mod files;
+#[path = "workflows/hold.rs"]
+mod hold;
+#[path = "workflows/private_data.rs"]
+mod private_data;
 #[path = "workflows/runner.rs"]
 mod runner;
 #[path = "loop/scratch.rs"]
 #[allow(dead_code, reason = "shared with the loop's tests, which need more of it")]
 mod scratch;
+#[path = "workflows/summary.rs"]
+mod summary;
 
 use contract::digest::Digest;
 use e2e::process::{command, run};
@@ -19,6 +25,7 @@ use e2e::repo;
 use gitops::event::Observation;
 use gitops::pin::Pin;
 use gitops::verdict::Verdict;
+use serde_json::json;
 
 use crate::runner::{Runner, workflow};
 use crate::scratch::{PASSED, Scratch, WRONG_MODEL, environment, event, pin, pin_in};
@@ -54,7 +61,7 @@ fn a_good_release_goes_to_production_and_a_wrong_model_comes_back() {
 fn mlflow_is_told_after_each_report_and_one_that_is_away_fails_nothing() {
     let scratch = Scratch::new();
     // Port 9 of this machine is `discard`, where nothing listens.
-    let runner = Runner::new(&scratch).with_mlflow("http://127.0.0.1:9");
+    let runner = Runner::new(&scratch).set("vars.MLFLOW_TRACKING_URI", "http://127.0.0.1:9");
     let good = scratch.release("staging", &pin("1.0.0"));
     let deployed = runner.run("deployed", &[("report", &event("staging", &good, PASSED))]);
     deployed.succeeds();
@@ -151,9 +158,9 @@ fn a_private_image_is_looked_for_with_the_jobs_own_token() {
 #[test]
 fn a_fork_without_a_bot_runs_nothing_that_needs_one() {
     let scratch = Scratch::new();
-    let runner = Runner::new(&scratch).without_a_bot();
-    for name in ["deployed", "promote", "release", "rollback", "watch"] {
-        let inputs = [("environment", "staging"), ("model", ""), ("report", ""), ("to", "staging")];
+    let runner = Runner::new(&scratch).set("vars.GITOPS_CLIENT_ID", "");
+    for name in ["deployed", "hold", "promote", "release", "rollback", "watch"] {
+        let inputs = ["command", "environment", "model", "report", "to"].map(|name| (name, ""));
         assert_eq!(runner.run(name, &inputs).jobs, Vec::<String>::new(), "{name}");
     }
 }
@@ -222,9 +229,13 @@ fn release_trains_a_model_and_attests_what_it_built_and_pins_that() {
             ("image_scan", images.clone()),
             ("release", format!("{main} {images} --allow-dirty")),
         ],
-    );
+    )
+    .set("secrets.AWS_ACCESS_KEY_ID", "an id");
     let ended = runner.run("release", &[("environment", "staging"), ("model", "")]);
     ended.succeeds();
+    assert!(!ended.called(" sees "), "here is no data that asks for it: {ended:?}");
+    let summary = fs_err::read_to_string(scratch.path("temp/summary")).unwrap();
+    assert!(summary.contains(" may ship\n"), "{summary}");
     assert_eq!(ended.jobs, ["build", "approve", "pin"]);
     ended.has(&["docker login ghcr.io --username a-person --password-stdin"]);
     let pinned = Pin::from_yaml(&scratch.on_main(&environment("staging").pin_file())).unwrap();
@@ -268,7 +279,7 @@ fn argo_cds_command_line_is_what_its_release_says_and_of_the_version_that_is_ins
     for (sums, holds) in [(checksums(digest), true), (checksums(&other), false)] {
         fs_err::write(scratch.path("downloads/cli_checksums.txt"), sums).unwrap();
         drop(fs_err::remove_file(scratch.path("temp/path")));
-        let ended = runner.take("ci", "Install Argo CD's command line");
+        let ended = runner.take("ci", &["Install Argo CD's command line"], json!({}));
         assert_eq!(ended.failed.is_none(), holds, "{ended:?}");
         let on_path = fs_err::read_to_string(scratch.path("temp/path")).unwrap_or_default();
         assert_eq!(!on_path.is_empty(), holds, "{on_path}");

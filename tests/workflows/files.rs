@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::expressions::Expressions;
 use crate::runner::workflow;
 
-const ALL: [&str; 8] =
-    ["audit", "ci", "deployed", "promote", "release", "retrain", "rollback", "watch"];
+const ALL: [&str; 9] =
+    ["audit", "ci", "deployed", "hold", "promote", "release", "retrain", "rollback", "watch"];
 
 /// Where others' code is built for an hour, there is nothing to push to main with.
 #[test]
@@ -38,6 +38,31 @@ fn the_bots_key_is_read_in_its_environment_and_not_where_a_model_is_trained() {
     assert!(!release["jobs"]["pin"].to_string().contains("attest"));
     // Without it the called workflow's Environment has no secret.
     assert_eq!(workflow("retrain")["jobs"]["retrain"]["secrets"], "inherit");
+}
+
+/// What reads the remote of versioned data: no training, and nothing that pushes.
+#[test]
+fn the_datas_credentials_are_read_by_the_step_that_pulls_it() {
+    const KINDS: [&str; 4] = ["secrets.AWS_", "secrets.AZURE_", "secrets.GOOGLE_", "steps.reader."];
+    let count = |text: &str| KINDS.iter().map(|kind| text.matches(kind).count()).sum::<usize>();
+    let release = workflow("release");
+    let mut steps = Vec::new();
+    collect(&release, "uses", &mut steps);
+    let place = |arguments: &str| {
+        steps.iter().position(|step| step["with"]["arguments"] == arguments).unwrap()
+    };
+    assert!(place("data pull") < place("train"));
+    let pulls = steps[place("data pull")];
+    let read = count(&pulls["env"].to_string());
+    assert!(read > 0 && count(&pulls.to_string()) == read, "{pulls}");
+    let everywhere: usize = files().iter().map(|(_, text)| count(text)).sum();
+    assert_eq!(everywhere, read);
+    // Credentials that such an action finds go to every step that follows, unless it is told otherwise.
+    let roles = steps.iter().filter(|step| text_of(step, "uses").contains("configure-aws"));
+    for role in roles {
+        assert_eq!(role["with"]["output-env-credentials"], false, "{role}");
+        assert_eq!(role["with"]["role-to-assume"], "${{ vars.AWS_ROLE_ARN }}");
+    }
 }
 
 #[test]
@@ -236,6 +261,7 @@ fn environments_to_choose_from_are_those_that_argo_cd_syncs() {
         ("promote", "from"),
         ("promote", "to"),
         ("rollback", "environment"),
+        ("hold", "environment"),
     ] {
         let options = &workflow(name)["on"]["workflow_dispatch"]["inputs"][input]["options"];
         assert_eq!(named(options), synced, "{name}: {input}");

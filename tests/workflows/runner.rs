@@ -15,7 +15,7 @@ use crate::expressions::Expressions;
 use crate::scratch::{self, Scratch};
 
 /// What a runner has of others' programs, in a folder that is first on PATH. Each writes down how it was called.
-/// What `flags` of a command name stands right behind it.
+/// What `flags` of a command name stands right behind it. Credentials of a remote are told by whom they are seen.
 const CARGO: &str = r#"#!/bin/sh
 echo "$@" >> "$CALLS"
 case "$1" in
@@ -24,6 +24,7 @@ case "$1" in
     name="$2"; words="$2"; shift 2
     if [ "$name" = image ]; then name="image_$1"; words="image $1"; shift; fi
     eval "flags=\${FLAGS_$name:-}"
+    env | sed -n "s/^\(AWS\|AZURE\|GOOGLE\)_/$name sees &/p" | sort >> "$CALLS"
     exec "$XTASK" $words $flags "$@" ;;
   install) ;;
   # What it is built from, which nobody can say for it.
@@ -72,10 +73,20 @@ pub(crate) struct Runner<'a> {
     scratch: &'a Scratch,
     checkout: PathBuf,
     env: Vec<(String, String)>,
-    client: &'static str,
-    /// Empty where there is none.
-    mlflow: &'static str,
+    /// Variables and secrets of the repository, all that workflows know of. Empty where nobody set them.
+    settings: Map<String, Value>,
 }
+
+/// Named so by GitHub's expressions.
+const VARIABLES: [&str; 4] =
+    ["GITOPS_CLIENT_ID", "MLFLOW_TRACKING_URI", "AWS_ROLE_ARN", "AWS_REGION"];
+const SECRETS: [&str; 5] = [
+    "MLFLOW_TRACKING_TOKEN",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "GOOGLE_SERVICE_ACCOUNT_KEY",
+];
 
 /// How a run of a workflow ended.
 #[derive(Debug, Default)]
@@ -121,7 +132,13 @@ impl<'a> Runner<'a> {
         }
         let checkout = scratch.path("clone");
         repo::copy(&repo::root().join(".github"), &checkout.join(".github"));
-        Self { scratch, checkout, env: Vec::new(), client: "a-client", mlflow: "" }
+        let empty =
+            |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), json!(""))).collect();
+        let mut settings = Map::new();
+        settings.insert("vars".to_owned(), empty(&VARIABLES));
+        settings.insert("secrets".to_owned(), empty(&SECRETS));
+        Self { scratch, checkout, env: Vec::new(), settings }
+            .set("vars.GITOPS_CLIENT_ID", "a-client")
     }
 
     /// In the checkout that the tests run in, where there is something to build; `flags` keep from there what
@@ -142,14 +159,12 @@ impl<'a> Runner<'a> {
         self
     }
 
-    /// As where an MLflow has that address.
-    pub(crate) fn with_mlflow(self, mlflow: &'static str) -> Self {
-        Self { mlflow, ..self }
-    }
-
-    /// As in a fork that is not set up.
-    pub(crate) fn without_a_bot(self) -> Self {
-        Self { client: "", ..self }
+    /// With a variable or a secret of the repository, named as in an expression.
+    pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
+        let (kind, name) = name.split_once('.').unwrap();
+        let known = self.settings[kind].get_mut(name);
+        *known.unwrap_or_else(|| panic!("no workflow knows {kind}.{name}")) = json!(value);
+        self
     }
 
     pub(crate) fn checkout(&self) -> &Path {
@@ -190,20 +205,8 @@ impl<'a> Runner<'a> {
             if names(&definition["needs"]).iter().any(|needed| !needs.contains_key(needed)) {
                 continue;
             }
-            let expressions = Expressions(json!({
-                "inputs": inputs,
-                "github": { "token": token(&definition["permissions"]) },
-                "runner": {
-                    "os": "Linux",
-                    "temp": self.scratch.path("temp").display().to_string(),
-                },
-                "vars": { "GITOPS_CLIENT_ID": self.client, "MLFLOW_TRACKING_URI": self.mlflow },
-                "secrets": secrets(&definition["environment"]),
-                "matrix": first_of_each(&definition["strategy"]["matrix"]),
-                "env": file["env"],
-                "needs": needs,
-                "steps": {},
-            }));
+            let expressions =
+                self.expressions(&file, definition, json!({ "inputs": inputs, "needs": needs }));
             if definition["if"].as_str().is_some_and(|condition| !expressions.holds(condition)) {
                 continue;
             }
@@ -225,19 +228,50 @@ impl<'a> Runner<'a> {
         ended
     }
 
-    /// One step of a workflow that has others which are not for a test.
-    pub(crate) fn take(&self, name: &str, step: &str) -> Ended {
+    /// Steps of a workflow that has others which are not for a test, in a job's context with `given` in it.
+    pub(crate) fn take(&self, name: &str, wanted: &[&str], given: Value) -> Ended {
         drop(fs_err::remove_file(self.scratch.path("calls")));
         let file = workflow(name);
-        let jobs = file["jobs"].as_object().unwrap().values();
-        let steps = jobs.flat_map(|job| job["steps"].as_array().unwrap());
-        let steps: Value = steps.filter(|found| found["name"] == step).cloned().collect();
-        assert_eq!(steps.as_array().map(Vec::len), Some(1), "{name}: {step}");
-        let expressions = Expressions(json!({}));
-        let (env, ended) = (Value::Null, Ended::default());
+        let is_wanted =
+            |step: &&Value| step["name"].as_str().is_some_and(|name| wanted.contains(&name));
+        let mut jobs = file["jobs"].as_object().unwrap().values();
+        let steps = |job: &Value| {
+            job["steps"].as_array().unwrap().iter().filter(is_wanted).cloned().collect()
+        };
+        let found = jobs.find_map(|job| {
+            Some((job, steps(job))).filter(|(_, steps): &(_, Vec<Value>)| !steps.is_empty())
+        });
+        let (definition, steps) = found.unwrap_or_else(|| panic!("{name}: {wanted:?}"));
+        assert_eq!(steps.len(), wanted.len(), "{name}: {wanted:?}");
+        let expressions = self.expressions(&file, definition, given);
+        let (env, ended) = (file["env"].clone(), Ended::default());
         let mut job = Job { runner: self, env, expressions, ended };
-        job.ended.failed = job.take(&steps).err();
+        job.ended.failed = job.take(&json!(steps)).err();
         Ended { commands: calls(self.scratch), ..job.ended }
+    }
+
+    /// What names stand for in a job, with `given` beside what all jobs have.
+    fn expressions(&self, file: &Value, definition: &Value, given: Value) -> Expressions {
+        let mut secrets = self.settings["secrets"].clone();
+        // The key is in an Environment, and nobody outside of it sees one.
+        if definition["environment"] == "gitops" {
+            secrets["GITOPS_PRIVATE_KEY"] = json!("a-key");
+        }
+        let mut context = json!({
+            "github": {
+                "token": token(&definition["permissions"]),
+                "workspace": self.checkout.display().to_string(),
+            },
+            "runner": { "os": "Linux", "temp": self.scratch.path("temp").display().to_string() },
+            "vars": self.settings["vars"],
+            "secrets": secrets,
+            "matrix": first_of_each(&definition["strategy"]["matrix"]),
+            "env": file["env"],
+            "steps": {},
+        });
+        let Value::Object(given) = given else { panic!("{given}") };
+        context.as_object_mut().unwrap().extend(given);
+        Expressions(context)
     }
 }
 
@@ -261,15 +295,6 @@ fn registry() -> String {
 /// Of the job. The registry knows one that may read packages.
 fn token(permissions: &Value) -> &'static str {
     if permissions["packages"].is_string() { "a-token" } else { "a-token-for-no-packages" }
-}
-
-/// The key is in an Environment, and nobody outside of it sees one. A secret that is nowhere is empty.
-fn secrets(environment: &Value) -> Value {
-    let mut secrets = json!({ "MLFLOW_TRACKING_TOKEN": "" });
-    if environment == "gitops" {
-        secrets["GITOPS_PRIVATE_KEY"] = json!("a-key");
-    }
-    secrets
 }
 
 fn first_of_each(matrix: &Value) -> Value {

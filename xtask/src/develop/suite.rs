@@ -63,7 +63,13 @@ pub(crate) fn checks(repo: &Repo) -> Vec<Tier> {
             needs: &[Requirement::Workflows],
             commands: vec![
                 Requirement::actionlint(repo),
-                e2e(repo, "workflows").args(["--", "--skip", "release_trains"]),
+                e2e(repo, "workflows").args([
+                    "--",
+                    "--skip",
+                    "release_trains",
+                    "--skip",
+                    "private_data::",
+                ]),
             ],
         },
     ]
@@ -176,7 +182,11 @@ pub(crate) fn full(repo: &Repo) -> Vec<Tier> {
         Tier {
             name: "versioned",
             needs: &[Dvc],
-            commands: vec![mlops(repo), e2e(repo, "versioned")],
+            commands: vec![
+                mlops(repo),
+                e2e(repo, "versioned"),
+                e2e(repo, "workflows").args(["--", "private_data::"]),
+            ],
         },
         Tier {
             name: "tune",
