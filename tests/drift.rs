@@ -8,7 +8,7 @@ use contract::image::Image;
 use e2e::data;
 use e2e::http::Http;
 use e2e::model::quick;
-use e2e::process::{Ended, run, xtask};
+use e2e::process::{Ended, run, run_without_a_reader, xtask};
 use e2e::repo;
 use e2e::server::Server;
 use flate2::Compression;
@@ -70,6 +70,10 @@ fn pictures_like_those_of_the_test_have_not_drifted_and_faded_ones_have() {
     let found = drift(&[&faded], &["--format", "json", "--svg", svg]);
     assert_eq!(found.code, Some(5), "{}", found.stderr);
     assert!(found.stderr.contains("ink"), "{}", found.stderr);
+    // Whoever leaves before the end learns that, too.
+    let mut unread = xtask(&repo::home());
+    unread.arg("drift").arg(&faded).arg("--model").arg(quick().path());
+    assert_eq!(run_without_a_reader(&mut unread).code, Some(5));
     let report: Value = serde_json::from_str(&found.stdout).unwrap();
     let ink = report["signals"].as_array().unwrap().iter().find(|s| s["signal"] == "ink").unwrap();
     assert!(ink["drifted"] == true && ink["psi"].as_f64().unwrap() > 1.0, "{report:#}");

@@ -4,6 +4,8 @@
 
 #[path = "retrain/fork.rs"]
 mod fork;
+#[path = "retrain/killed.rs"]
+mod killed;
 #[path = "retrain/pod.rs"]
 mod pod;
 #[path = "loop/scratch.rs"]
@@ -18,6 +20,7 @@ use contract::artifact::Artifact;
 use contract::image::Image;
 use e2e::data;
 use e2e::http::Http;
+use e2e::model::quick;
 use e2e::process::{Ended, command, run, run_with_input};
 use e2e::repo;
 use e2e::server::Server;
@@ -237,6 +240,30 @@ fn alerted(message: &str, args: &[&str]) -> Ended {
     retrain.args(["retrain", "--alert", "-"]).args(args);
     retrain.env_remove("XTASK_DISPATCH").env_remove("XTASK_DISPATCH_TOKEN");
     run_with_input(&mut retrain, message.as_bytes())
+}
+
+#[test]
+fn a_log_that_answers_no_request_is_named_and_one_that_does_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    for (log, line) in
+        [("sound", "{\"target\":\"access\"}\n"), ("prefixed", "pod-1 {\"target\":\"access\"}\n")]
+    {
+        fs_err::write(folder.path().join(log), line).unwrap();
+    }
+    let mut feedback = command(repo::release_binary("mlops"), folder.path());
+    feedback.args([
+        "feedback",
+        "--out",
+        "out",
+        "--records",
+        "sound",
+        "--feedback",
+        "sound",
+        "prefixed",
+    ]);
+    let told = run(feedback.arg("--model").arg(quick().path())).success().stderr;
+    assert!(told.contains("warning: no request was answered in `prefixed`\nhint: "), "{told}");
+    assert_eq!(told.matches("warning: ").count(), 1, "{told}");
 }
 
 #[test]

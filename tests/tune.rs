@@ -10,5 +10,7 @@ mod refusals;
 mod search;
 #[path = "tune/shared.rs"]
 mod shared;
+#[path = "tune/team.rs"]
+mod team;
 #[path = "tune/world.rs"]
 mod world;

@@ -2,8 +2,8 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +26,8 @@ pub(crate) struct Proxy {
     spoiled: Arc<AtomicUsize>,
     /// So many requests are passed on before all fail.
     good: Arc<AtomicUsize>,
+    /// All that came from clients.
+    asked: Arc<Mutex<String>>,
 }
 
 const FAILURE: &[u8] =
@@ -44,7 +46,8 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let mode = Arc::new(AtomicU8::new(mode as u8));
-        let proxy = Self { port, mode, spoiled: Arc::default(), good: Arc::new(good.into()) };
+        let (spoiled, asked) = (Arc::default(), Arc::default());
+        let proxy = Self { port, mode, spoiled, good: Arc::new(good.into()), asked };
         let serving = proxy.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -67,6 +70,11 @@ impl Proxy {
         self.spoiled.load(Ordering::Relaxed)
     }
 
+    /// How often this stood in requests.
+    pub(crate) fn asked(&self, words: &str) -> usize {
+        self.asked.lock().unwrap().matches(words).count()
+    }
+
     fn is(&self, mode: Mode) -> bool {
         let is = self.mode.load(Ordering::Relaxed) == mode as u8;
         if is {
@@ -84,6 +92,7 @@ impl Proxy {
         });
         let mut bytes = vec![0; 1 << 16];
         while let Ok(read @ 1..) = client.read(&mut bytes) {
+            self.asked.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..read]));
             let is_good =
                 self.good.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
             if is_good.is_err() || self.is(Mode::Fail) {

@@ -5,6 +5,7 @@ use e2e::process::run as ended;
 use serde_json::{Value, json};
 
 use crate::mlflow::Mlflow;
+use crate::proxy::{Mode, Proxy};
 use crate::records::Home;
 use crate::world::World;
 
@@ -50,6 +51,26 @@ fn a_study_is_told_with_its_trials_below_it_while_it_goes_on_and_once_more_it_is
     let before = is_whole(server, experiment);
     ended(&mut tune()).success();
     assert_eq!(is_whole(server, experiment)["id"], before["id"]);
+}
+
+#[test]
+fn what_the_server_has_of_a_study_is_asked_for_at_its_end_and_not_for_each_trial() {
+    let (server, world, experiment) = (Mlflow::shared(), World::new(), "study-long");
+    let proxy = Proxy::before(server.port(), Mode::Pass);
+    let study = STUDY.replace("trials: 2", "trials: 5");
+    let study = world.write("studies/tracked.yaml", &study);
+    let mut tune = world.tune(&study, "home", &[]);
+    tune.env("MLFLOW_TRACKING_URI", proxy.url()).env("MLFLOW_EXPERIMENT_NAME", experiment);
+    let told = ended(&mut tune).success();
+    assert!(!told.stderr.contains("not tracked"), "{}", told.stderr);
+    let [study, trials @ ..] = &server.runs(experiment)[..] else { panic!("nothing is there") };
+    assert_eq!((trials.len(), &study["status"]), (5, &json!("FINISHED")));
+    for metric in ["trial", "best"] {
+        let points = &study["metrics"][format!("{metric}/validation/accuracy")];
+        assert_eq!(points.as_array().unwrap().len(), 5, "{study}");
+    }
+    // Of the study alone, its two.
+    assert!(proxy.asked("/metrics/get-history") <= 2, "{}", proxy.asked("/metrics/get-history"));
 }
 
 #[test]

@@ -46,6 +46,32 @@ fn all_mistakes_of_a_study_are_told_at_once() {
 }
 
 #[test]
+fn a_study_that_nobody_could_mean_is_refused_and_not_looked_through() {
+    let world = World::new();
+    let with = |space: &str, trials: &str| {
+        world.write(
+            "studies/odd.yaml",
+            &format!("base: ../small.yaml\nspace: {{ {space} }}\n{trials}\n"),
+        )
+    };
+    let peak = "schedule.peak: { log: [0.01, 1] }";
+    for (space, told) in [
+        (format!("{peak}, {peak}"), "duplicate entry with key \"schedule.peak\""),
+        ("clip: { uniform: [1, 2], uniform: [3, 4] }".to_owned(), "duplicate entry"),
+        (
+            format!("{peak}, schedule: {{ choice: [{{ peak: 1 }}, {{ peak: 2 }}] }}"),
+            "a part of `schedule`",
+        ),
+        ("schedule/peak: { log: [0.01, 1] }".to_owned(), "named by dots"),
+    ] {
+        world.refused(&with(&space, "trials: 1"), &[], &[told]);
+    }
+    world.refused(&with(peak, &format!("trials: {}", u64::MAX)), &[], &["trials: must be between"]);
+    let many = format!("trials: 1\nconfirm: {}", u64::MAX);
+    world.refused(&with(peak, &many), &[], &["confirm: ", "between 2 and"]);
+}
+
+#[test]
 fn a_state_that_is_broken_elsewhere_or_of_other_data_is_named() {
     let world = World::new();
     let study = world.write("studies/sound.yaml", STUDY);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use e2e::process::{command, run};
+use e2e::process::{command, run, run_into_a_full_device, run_without_a_reader};
 use e2e::repo;
 use e2e::served::Served;
 
@@ -154,6 +154,53 @@ fn what_cannot_be_done_is_refused_with_a_way_forward() {
     checkout.remote("    url = ../nowhere\n");
     fs_err::remove_dir_all(checkout.root.join(".dvc/cache")).unwrap();
     checkout.refused(&["pull"], &["nowhere` is not there"]);
+}
+
+#[test]
+fn data_of_any_name_is_ignored_by_git_and_taken_for_no_other() {
+    let checkout = Checkout::new();
+    checkout.write("ab", "in Git");
+    checkout.commit();
+    for name in ["a\\b", "at the end  ", "a*", "[ab]", "!no", "#no", " begins", ":(top)ab"] {
+        checkout.write(name, name);
+        checkout.ours(&["add", name]).success();
+        checkout.git(&["check-ignore", "--quiet", "--no-index", "--", &format!("./{name}")]);
+    }
+    checkout.refused(&["add", ".git/config"], &["`.git/config` is no data"]);
+    checkout.refused(&["add", "."], &["is not below"]);
+}
+
+#[test]
+fn whoever_adds_at_once_has_his_line_in_gitignore() {
+    let checkout = Checkout::new();
+    let names: Vec<String> = (0..24).map(|number| format!("data-{number}")).collect();
+    for name in &names {
+        checkout.write(name, name);
+    }
+    checkout.ours(&["add", "data-0"]).success();
+    let add =
+        |name: &String| checkout.data().args(["add", name]).stdout(Stdio::null()).spawn().unwrap();
+    for mut adding in names.iter().map(add).collect::<Vec<_>>() {
+        assert!(adding.wait().unwrap().success());
+    }
+    let told = checkout.git(&["status", "--porcelain", "--untracked-files=all"]);
+    let is_told = |name: &&String| told.lines().any(|line| line == format!("?? {name}"));
+    let not_ignored: Vec<&String> = names.iter().filter(is_told).collect();
+    assert!(not_ignored.is_empty(), "{not_ignored:?}");
+}
+
+#[test]
+fn a_reader_who_left_stops_nothing_half_way() {
+    let checkout = Checkout::new();
+    for name in ["one", "two", "three"] {
+        checkout.write(name, name);
+    }
+    let ended = run_without_a_reader(checkout.data().args(["add", "one", "two", "three"]));
+    assert_eq!((ended.code, &*ended.stderr), (Some(0), ""));
+    assert!(checkout.root.join("three.dvc").is_file());
+    let unwritable = run_into_a_full_device(checkout.data().arg("status"));
+    assert_eq!(unwritable.code, Some(1));
+    assert!(unwritable.stderr.contains("cannot be written to stdout"), "{}", unwritable.stderr);
 }
 
 #[test]

@@ -23,11 +23,12 @@ mod tree;
 mod workspace;
 
 use std::fmt::Display;
-use std::io::{Write as _, stderr, stdout};
+use std::io::{Write as _, stderr};
 use std::sync::OnceLock;
 
-use anyhow::Context;
 use tokio::runtime::{Builder, Runtime};
+
+use crate::told::tell as told;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
@@ -55,10 +56,6 @@ impl Command {
 /// Whoever closed stderr does not read it.
 fn step(what: impl Display) {
     drop(writeln!(stderr(), "{what}"));
-}
-
-fn told(what: impl Display) -> anyhow::Result<()> {
-    writeln!(stdout(), "{what}").context("writing to stdout")
 }
 
 /// What went wrong, and what to do next.

@@ -9,7 +9,7 @@ mod pictured;
 mod report;
 mod tally;
 
-use std::io::{Write as _, stderr, stdout};
+use std::io::{Write as _, stderr};
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -22,6 +22,7 @@ use self::observed::Reader;
 use self::report::Report;
 use self::tally::{Every, Tally};
 use crate::ending::Findings;
+use crate::told::tell;
 
 /// Whether live inputs and predictions are still like those the model was tested on
 ///
@@ -43,7 +44,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 0.2, value_name = "PSI", value_parser = distance)]
     psi: f64,
     /// Fewer images say nothing
-    #[arg(long, default_value_t = 200, value_name = "N")]
+    #[arg(long, default_value_t = 200, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     least: u64,
     /// Show each of these on its own, too
     #[arg(long, value_enum, default_value_t = Every::Day)]
@@ -100,7 +101,7 @@ impl Args {
             Form::Markdown => report.to_string(),
             Form::Json => serde_json::to_string_pretty(&report)?,
         };
-        writeln!(stdout(), "{told}").context("writing the report to stdout")?;
+        tell(told)?;
         let drifted = report.drifted();
         if drifted.is_empty() {
             Ok(())

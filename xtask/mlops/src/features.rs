@@ -12,10 +12,10 @@ mod row;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::io::{Write as _, stderr, stdout};
+use std::io::{Write as _, stderr};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use contract::digest::Digest;
 use contract::record::log::Log;
 use contract::record::skip::Skip;
@@ -24,6 +24,7 @@ use jiff::civil::Date;
 
 use self::parts::Parts;
 use self::row::Reader;
+use crate::told::tell;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
@@ -77,14 +78,12 @@ impl Args {
             );
         }
         definition::write(&self.out)?;
-        writeln!(
-            stdout(),
+        tell(format_args!(
             "{} predictions of {} days in {}{told}",
             told.predictions(),
             told.days.len(),
             self.out.display()
-        )
-        .context("telling what was written on stdout")
+        ))
     }
 
     fn export(&self, path: &Path, reader: &Reader, told: &mut Told) -> anyhow::Result<()> {

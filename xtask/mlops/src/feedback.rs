@@ -10,7 +10,7 @@ mod labels;
 mod left;
 mod report;
 
-use std::io::{Write as _, stderr, stdout};
+use std::io::{Write as _, stderr};
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -21,6 +21,7 @@ use self::joined::Joined;
 use self::labels::Labels;
 use self::left::Left;
 use self::report::Report;
+use crate::told::tell;
 
 /// Turn what callers said that pictures really were into pictures to train on
 ///
@@ -71,7 +72,7 @@ impl Args {
             crate::drift::Form::Markdown => report.to_string(),
             crate::drift::Form::Json => serde_json::to_string_pretty(&report)?,
         };
-        writeln!(stdout(), "{told}").context("writing the report to stdout")
+        tell(told)
     }
 }
 

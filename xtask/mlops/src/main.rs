@@ -8,6 +8,7 @@ mod features;
 mod feedback;
 mod records;
 mod runs;
+mod told;
 mod track;
 mod tune;
 

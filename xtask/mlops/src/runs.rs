@@ -6,7 +6,6 @@ mod overlaid;
 mod read;
 mod table;
 
-use std::io::{Write as _, stdout};
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -17,6 +16,7 @@ pub(crate) use read::{Run, Runs, Standing};
 
 use self::compared::Comparison;
 use self::list::Row;
+use crate::told::tell;
 
 /// What was trained here: all runs, one, or several beside each other
 #[derive(Debug, clap::Args)]
@@ -83,11 +83,11 @@ impl Args {
         match self.command {
             Command::List { runs, json } => {
                 let rows: Vec<Row> = runs.open()?.all()?.iter().map(Row::of).collect();
-                if json { tell_json(&rows) } else { tell(&list::table(&rows)) }
+                if json { tell_json(&rows) } else { tell(list::table(&rows).trim_end()) }
             }
             Command::Show { run, runs, json } => {
                 let run = runs.open()?.named(&run)?;
-                if json { tell_json(&run) } else { tell(&list::shown(&run)) }
+                if json { tell_json(&run) } else { tell(list::shown(&run).trim_end()) }
             }
             Command::Compare { names, runs, json, svg } => {
                 let runs = runs.open()?;
@@ -98,20 +98,12 @@ impl Args {
                         .with_context(|| format!("writing {}", path.display()))?;
                 }
                 let comparison = Comparison::of(&found);
-                if json { tell_json(&comparison) } else { tell(&comparison.to_string()) }
+                if json { tell_json(&comparison) } else { tell(comparison.to_string().trim_end()) }
             }
         }
     }
 }
 
 fn tell_json(value: &impl Serialize) -> anyhow::Result<()> {
-    tell(&(serde_json::to_string_pretty(value)? + "\n"))
-}
-
-fn tell(text: &str) -> anyhow::Result<()> {
-    match stdout().write_all(text.as_bytes()).and_then(|()| stdout().flush()) {
-        // Whoever closed the pipe has read enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        told => told.context("writing to stdout"),
-    }
+    tell(serde_json::to_string_pretty(value)?)
 }

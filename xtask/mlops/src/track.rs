@@ -11,7 +11,7 @@ mod wire;
 
 use std::fmt::Display;
 use std::fs::TryLockError;
-use std::io::{self, Write as _, stderr, stdout};
+use std::io::{self, Write as _, stderr};
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -23,6 +23,7 @@ pub(crate) use registry::Args as RegistryArgs;
 use self::replay::{Replay, ReplayError};
 use self::server::{Address, Passing as _, Server, patiently};
 use crate::runs::{Folder, Run};
+use crate::told::tell;
 
 /// Send runs to an MLflow server: parameters, metrics, data, Git's commit, artifact, status and times
 ///
@@ -73,7 +74,7 @@ impl Args {
             };
             match send(&server, self.experiment(run), run) {
                 Ok(address) => {
-                    writeln!(stdout(), "{id}  {address}").context("writing to stdout")?;
+                    tell(format_args!("{id}  {address}"))?;
                 }
                 Err(error) if error.is_passing() => {
                     let left = runs.len() - index;

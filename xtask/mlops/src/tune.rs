@@ -20,14 +20,14 @@ mod worker;
 
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::io::{Write as _, stderr, stdout};
+use std::io::{Write as _, stderr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
-use std::thread::{available_parallelism, scope};
+use std::thread::{JoinHandle, available_parallelism, spawn};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use fs_err as fs;
 use jiff::Timestamp;
 
@@ -39,6 +39,7 @@ use self::trainer::Trainer;
 use self::worker::{Team, now};
 use crate::data::hinted;
 use crate::runs::Folder;
+use crate::told::tell;
 use crate::track;
 
 /// Look for a better recipe, by validation images alone, and say whether it is one
@@ -109,39 +110,43 @@ impl Args {
         let folder = folder.join(&founded.run_id);
         fs::create_dir_all(folder.join("trials"))?;
         let (to, from) = channel();
-        scope(|scope| {
-            let (to, tracks) = match tracking {
-                Some(tracking) => (Some(to), Some(scope.spawn(move || tracking.send_all(&from)))),
-                None => (None, None),
-            };
-            let team = Team {
-                study: &study,
-                state: &state,
+        let tracks = tracking.map(|tracking| spawn(move || tracking.send_all(&from)));
+        let team = Team {
+            study: &study,
+            state: &state,
+            founded: &founded,
+            trainer: &trainer,
+            folder: folder.join("trials"),
+            others: Others::new(me(), Duration::from_secs(self.lease)),
+            told: Told {
                 founded: &founded,
-                trainer: &trainer,
-                folder: folder.join("trials"),
-                others: Others::new(me(), Duration::from_secs(self.lease)),
-                told: Told {
-                    founded: &founded,
-                    runs: trainer.runs.clone(),
-                    lock: None.into(),
-                    tracking: to,
-                },
-                stops: false.into(),
-            };
-            team.work(self.jobs.get())?;
-            team.told.finished(&study, &state.look()?)?;
-            drop(team);
-            if tracks.is_some_and(|tracks| tracks.join().is_err()) {
-                bail!("the thread that speaks to MLflow panicked; its message is above");
-            }
-            Ok(())
-        })?;
-        tell(&study, &state, &folder)
+                runs: trainer.runs.clone(),
+                lock: None.into(),
+                tracking: tracks.is_some().then_some(to),
+            },
+            stops: false.into(),
+        };
+        let worked = team.work(self.jobs.get());
+        let worked = worked.and_then(|()| team.told.finished(&study, &state.look()?));
+        drop(team);
+        // Nobody waits for what was found because a server is slow.
+        let ended = worked.and_then(|()| conclude(&study, &state, &folder));
+        await_the_rest(tracks)?;
+        ended
     }
 }
 
-fn tell(study: &Study, state: &State, folder: &Path) -> anyhow::Result<()> {
+fn await_the_rest(tracks: Option<JoinHandle<()>>) -> anyhow::Result<()> {
+    let Some(tracks) = tracks else { return Ok(()) };
+    if !tracks.is_finished() {
+        step("waiting for MLflow to take the rest; `cargo xtask track` sends it, too");
+    }
+    tracks.join().map_err(|_panic| {
+        anyhow::anyhow!("the thread that speaks to MLflow panicked; its message is above")
+    })
+}
+
+fn conclude(study: &Study, state: &State, folder: &Path) -> anyhow::Result<()> {
     let seen = state.look()?;
     let best = report::write(study, &seen, folder)?;
     step(report::sentence(study, &seen));
@@ -152,7 +157,7 @@ fn tell(study: &Study, state: &State, folder: &Path) -> anyhow::Result<()> {
             "the report says why each failed; look for smaller values",
         ));
     };
-    writeln!(stdout(), "{}", best.display()).context("writing to stdout")
+    tell(best.display())
 }
 
 /// What all that work at it begin with, be it made now or before.

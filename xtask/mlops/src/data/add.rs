@@ -1,11 +1,11 @@
 //! `data add`: takes files or folders into the cache and writes their pointers.
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use contract::atomic;
+use fs_err::OpenOptions;
 
 use super::object::{Md5, Object};
 use super::pointer::{self, Content, Pointer};
@@ -58,7 +58,8 @@ fn admissible(workspace: &Workspace, pointers: &[Pointer], path: &Path) -> anyho
         let what = format!("`{shown}` is not below `{}`", workspace.root.display());
         return Err(hinted(what, "copy it into the checkout"));
     }
-    if path.starts_with(workspace.root.join(".dvc")) || workspace::is_pointer(path) {
+    let own = [".dvc", ".git"].map(|own| workspace.root.join(own));
+    if own.iter().any(|own| path.starts_with(own)) || workspace::is_pointer(path) {
         return Err(hinted(format_args!("`{shown}` is no data"), "name the data it stands for"));
     }
     for out in pointers.iter().flat_map(|pointer| &pointer.outs) {
@@ -122,26 +123,25 @@ fn ignore(workspace: &Workspace, path: &Path) -> anyhow::Result<()> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Ok(());
     };
-    let file = folder.join(".gitignore");
-    let mut text = match fs_err::read(&file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(error.into()),
-    };
-    if !text.is_empty() && !text.ends_with(b"\n") {
-        text.push(b'\n');
-    }
-    writeln!(text, "/{}", pattern(&name.to_string_lossy()))?;
-    atomic::write_file(&file, &text).with_context(|| format!("writing `{}`", file.display()))
+    // Appended, so that two who add at once both have their line.
+    let mut file =
+        OpenOptions::new().read(true).append(true).create(true).open(folder.join(".gitignore"))?;
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    let end = if text.is_empty() || text.ends_with(b"\n") { "" } else { "\n" };
+    Ok(file.write_all(format!("{end}/{}\n", pattern(&name.to_string_lossy())).as_bytes())?)
 }
 
 /// That matches the name and no other.
 fn pattern(name: &str) -> String {
-    name.chars().fold(String::new(), |mut pattern, character| {
-        if "[]!*#?".contains(character) {
+    let escaped = |mut pattern: String, character: char| {
+        if "[]!*#?\\".contains(character) {
             pattern.push('\\');
         }
         pattern.push(character);
         pattern
-    })
+    };
+    // Git leaves out spaces at the end of a line.
+    let kept = name.trim_end_matches(' ');
+    kept.chars().fold(String::new(), escaped) + &"\\ ".repeat(name.len() - kept.len())
 }

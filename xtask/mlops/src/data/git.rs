@@ -25,7 +25,7 @@ pub(super) fn ignores(dir: &Path, path: &Path) -> anyhow::Result<bool> {
 /// Whether something at or below `path` is in Git itself.
 pub(super) fn tracks(dir: &Path, path: &Path) -> anyhow::Result<bool> {
     let path = path.to_str().context("a path that is not UTF-8")?;
-    Ok(!text(dir, &["ls-files", "--", path])?.is_empty())
+    Ok(!text(dir, &["--literal-pathspecs", "ls-files", "--", path])?.is_empty())
 }
 
 /// Commits that branches, those of remotes too, or tags name.

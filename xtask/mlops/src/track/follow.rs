@@ -82,7 +82,7 @@ impl Args {
     }
 }
 
-fn step<'a>(
+pub(super) fn step<'a>(
     server: &'a Server,
     experiment: &str,
     run: &Run,

@@ -51,7 +51,9 @@ impl Space {
         if written.is_empty() {
             mistakes.push("space: nothing is looked for".to_owned());
         }
-        let domain = |(field, value): (&String, &Value)| match Domain::of(value) {
+        let domain = |(field, value): (&String, &Value)| match named(field, written)
+            .and_then(|()| Domain::of(value))
+        {
             Ok(domain) => Some((field.clone(), domain)),
             Err(mistake) => {
                 mistakes.push(format!("space.{field}: {mistake}"));
@@ -114,6 +116,18 @@ pub(super) fn changed(recipe: &Value, params: &Params) -> Value {
         }
     }
     recipe
+}
+
+/// Of two that have a part of the recipe in common, one would change what the other is said to be.
+fn named(field: &str, all: &BTreeMap<String, Value>) -> Result<(), String> {
+    demand(!field.contains(['/', '~']), "a field inside of another is named by dots")?;
+    let is_around = |other: &&String| {
+        field.strip_prefix(other.as_str()).is_some_and(|inside| inside.starts_with('.'))
+    };
+    match all.keys().find(is_around) {
+        Some(other) => Err(format!("it is a part of `{other}`, which is looked for as a whole")),
+        None => Ok(()),
+    }
 }
 
 fn pointer(field: &str) -> String {

@@ -90,6 +90,10 @@ fn ten() -> usize {
 /// They decide how long a trial takes and who judges it; trials that differ in them cannot be compared.
 const FIXED: [&str; 2] = ["epochs", "validation"];
 
+/// All of them are looked at for every next step, and a typo should not take a day to be seen.
+const MOST_TRIALS: usize = 10_000;
+const MOST_SEEDS: u64 = 1000;
+
 impl Objective {
     pub(super) fn metric(self) -> &'static str {
         match self {
@@ -119,8 +123,10 @@ impl Study {
     /// `folder` is for files that the trainer is asked about.
     pub(super) fn read(file: &Path, trainer: &Trainer, folder: &Path) -> anyhow::Result<Self> {
         let text = fs::read_to_string(file)?;
-        let written: Written = serde_yaml::from_str(&text)
-            .with_context(|| format!("`{}` is not a study", file.display()))?;
+        let no_study = || format!("`{}` is not a study", file.display());
+        // Of two alike, a map of the space would silently have the last.
+        serde_yaml::from_str::<serde_yaml::Mapping>(&text).with_context(no_study)?;
+        let written: Written = serde_yaml::from_str(&text).with_context(no_study)?;
         let mut mistakes = written.mistakes();
         let space = Space::of(&written.space, &mut mistakes);
         let base = match trainer.recipes(&[written.base_beside(file)]) {
@@ -203,10 +209,13 @@ impl Written {
                 mistakes.push(mistake);
             }
         };
-        demand(self.trials > 0, "trials: must be at least 1".to_owned());
         demand(
-            self.confirm != 1,
-            "confirm: one seed tells nothing; 0 for none, or at least 2".to_owned(),
+            (1..=MOST_TRIALS).contains(&self.trials),
+            format!("trials: must be between 1 and {MOST_TRIALS}"),
+        );
+        demand(
+            self.confirm == 0 || (2..=MOST_SEEDS).contains(&self.confirm),
+            format!("confirm: one seed tells nothing; 0 for none, or between 2 and {MOST_SEEDS}"),
         );
         for field in FIXED {
             let told = format!(
