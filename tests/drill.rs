@@ -27,17 +27,20 @@ fn recovers(what: &str, steps: &[&str]) {
 }
 
 #[test]
+#[ignore = "slow: a drill of its own; `total` is played always"]
 fn a_process_that_is_killed_answers_again_as_before() {
     recovers("pod", &["answers again", "as before, to every probe", "gone for good"]);
 }
 
 #[test]
+#[ignore = "slow: a drill of its own; the demo takes one back always"]
 fn a_wrong_model_is_taken_back_and_no_request_is_lost() {
     let steps = ["main is reverted", "back and verified", "as before", "gone for good: no request"];
     recovers("deployment", &steps);
 }
 
 #[test]
+#[ignore = "slow: a drill of its own; `total` loses them too"]
 fn data_that_is_deleted_comes_back_and_gives_the_same_model() {
     let steps = ["noticed", "pulled", "what Git says", "same model", "nothing that was pushed"];
     recovers("data", &steps);
@@ -58,6 +61,7 @@ fn main_the_remote_and_the_images_are_enough_for_all_of_it() {
 }
 
 #[test]
+#[ignore = "slow: two drills"]
 fn what_cannot_be_recovered_is_told_and_no_success() {
     for what in ["data", "total"] {
         let ended = drill(&[what, "--without-remote"]);

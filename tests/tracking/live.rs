@@ -48,6 +48,7 @@ fn follow(home: &Home, server: &str) -> (Child, std::path::PathBuf) {
 }
 
 #[test]
+#[ignore = "slow: starts MLflow twice more"]
 fn a_run_is_seen_while_it_is_written_and_a_server_that_dies_in_the_middle_has_all_of_it_in_the_end()
 {
     let home = Home::new();
@@ -88,14 +89,16 @@ batch: 64
 schedule: { peak: 0.1 }
 ";
 
-/// `cargo xtask train` with the server. Returns its artifact, its run and where its stderr goes.
-fn train(home: &Home, server: &str) -> (Artifact, Record, std::path::PathBuf) {
+/// `cargo xtask train` with the server, which may take so many seconds for an answer. Returns its artifact, its run and
+/// where its stderr goes.
+fn train(home: &Home, server: &str, timeout: u32) -> (Artifact, Record, std::path::PathBuf) {
     let recipe = home.path().join("recipe.yaml");
     fs_err::write(&recipe, RECIPE).unwrap();
     let log = home.path().join("train.log");
     let mut train = xtask(home.path());
     train.args(["train", "--data", "synthetic", "--recipe"]).arg(recipe);
     train.arg("--task").arg(data::toy()).env("MLFLOW_TRACKING_URI", server);
+    train.env("MLFLOW_HTTP_REQUEST_TIMEOUT", timeout.to_string());
     train.env_remove("MLFLOW_EXPERIMENT_NAME").stdin(Stdio::null()).stdout(Stdio::piped());
     train.stderr(File::create(&log).unwrap().into_parts().0);
     let ended = train.spawn().unwrap().wait_with_output().unwrap();
@@ -116,7 +119,7 @@ fn await_follower(home: &Home, run: &Record) {
 fn a_training_tells_the_server_by_itself_and_one_that_hangs_neither_stops_nor_fails_it() {
     let server = Mlflow::shared();
     let home = Home::new();
-    let (artifact, run, log) = train(&home, &server.url());
+    let (artifact, run, log) = train(&home, &server.url(), 60);
     await_follower(&home, &run);
     let runs = server.runs(&run.experiment_name);
     let said = fs_err::read_to_string(&log).unwrap();
@@ -128,7 +131,7 @@ fn a_training_tells_the_server_by_itself_and_one_that_hangs_neither_stops_nor_fa
 
     let hung = Home::new();
     let proxy = Proxy::before(server.port(), Mode::Hang);
-    let (again, run, log) = train(&hung, &proxy.url());
+    let (again, run, log) = train(&hung, &proxy.url(), 1);
     assert_eq!(run.status, Status::Finished, "while nobody answers");
     assert_eq!(again.manifest().model_digest, artifact.manifest().model_digest);
     await_follower(&hung, &run);
@@ -143,7 +146,7 @@ fn a_training_tells_the_server_by_itself_and_one_that_hangs_neither_stops_nor_fa
 #[test]
 fn a_training_goes_on_where_the_address_is_no_servers() {
     let home = Home::new();
-    let (_, run, log) = train(&home, "sqlite:///mlflow.db");
+    let (_, run, log) = train(&home, "sqlite:///mlflow.db", 60);
     assert_eq!(run.status, Status::Finished);
     let said = fs_err::read_to_string(&log).unwrap();
     assert_eq!(said.matches("not tracked: ").count(), 1, "{said}");

@@ -100,6 +100,7 @@ fn what_cannot_be_compressed_is_told_with_a_way_on_and_leaves_nothing() {
 }
 
 #[test]
+#[ignore = "slow: compresses five times; a killed training is tried out always"]
 fn a_killed_compression_leaves_no_artifact_and_resumes_to_the_very_same_model() {
     let folder = tempfile::tempdir().unwrap();
     let toy = data::toy();

@@ -122,6 +122,7 @@ fn a_trainer_that_fails_ends_the_study_and_says_why() {
 }
 
 #[test]
+#[ignore = "slow: many trainings"]
 fn a_trainer_that_is_killed_again_and_again_is_a_training_that_failed_and_the_report_says_so() {
     let world = World::new();
     let base = fs_err::read_to_string(world.path("small.yaml")).unwrap();

@@ -30,6 +30,7 @@ fn study(world: &World, seed: u64) -> PathBuf {
 }
 
 #[test]
+#[ignore = "slow: two searches, one of them killed four times"]
 fn a_seed_looks_at_the_same_recipes_again_whatever_is_killed_in_between() {
     let world = World::new();
     let study = study(&world, 3);
@@ -88,6 +89,7 @@ fn trained_in(world: &World, home: &str) -> Option<PathBuf> {
 }
 
 #[test]
+#[ignore = "slow: three searches"]
 fn two_studies_of_one_name_share_neither_files_nor_trainings() {
     let world = World::new();
     let text = "base: ../small.yaml\nspace: { schedule.peak: { choice: [0.05, 0.3] } }\ntrials: 2\nconfirm: 0\n";

@@ -55,6 +55,7 @@ fn two_workers_at_one_state_share_no_trial_and_find_the_same() {
 }
 
 #[test]
+#[ignore = "slow: waits for a lease to end"]
 fn what_a_worker_on_another_machine_left_is_taken_over_once_it_is_not_heard_of() {
     let world = World::new();
     let study = world.write("studies/left.yaml", &STUDY.replace("trials: 8", "trials: 2"));
@@ -80,6 +81,7 @@ fn what_a_worker_on_another_machine_left_is_taken_over_once_it_is_not_heard_of()
 }
 
 #[test]
+#[ignore = "slow: another kind of state; a folder is tried out always"]
 fn two_workers_share_a_state_in_s3() {
     let world = World::new();
     let study = world.write("studies/cloud.yaml", STUDY);

@@ -2,7 +2,7 @@
 
 use clap::value_parser;
 
-use crate::develop::suite;
+use crate::develop::suite::Suite;
 use crate::develop::test::{Install, run_tiers};
 use crate::repo::Repo;
 use crate::report::step;
@@ -24,12 +24,13 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn run(self, repo: &Repo) -> anyhow::Result<()> {
-        let mut tiers = suite::checks(repo);
-        tiers.extend(suite::libtorch_checks(repo));
+        let suite = Suite { repo, slow: false };
+        let mut tiers = suite.checks();
+        tiers.extend(suite.libtorch_checks());
         match self.fuzz {
-            Some(seconds) => tiers.push(suite::fuzz(repo, seconds)?),
+            Some(seconds) => tiers.push(suite.fuzz(seconds)?),
             None => step("fuzz: not asked for; `--fuzz` asks for it"),
         }
-        run_tiers(repo, tiers, &self.install)
+        run_tiers(repo, &tiers, &[], &self.install)
     }
 }

@@ -21,8 +21,24 @@ pub(crate) fn build(repo: &Repo, package: &str, binary: &str) -> anyhow::Result<
     if let Some(folder) = programs() {
         return Ok(folder.join(binary));
     }
-    cargo(repo).args(["build", "--quiet", "--release", "--locked", "--package", package]).run()?;
+    binary_of(repo, package, binary).run()?;
     Ok(release_folder()?.join(binary))
+}
+
+/// Builds it in the release profile. The packages of libtorch are named together, whichever is built: cargo gives what
+/// they share the features that those named want, and would compile it once for each.
+pub(crate) fn binary_of(repo: &Repo, package: &str, binary: &str) -> Cmd {
+    let own = [package];
+    let together: &[&str] =
+        if LIBTORCH_PACKAGES.contains(&package) { &LIBTORCH_PACKAGES } else { &own };
+    cargo(repo)
+        .args(["build", "--quiet", "--release", "--locked"])
+        .args(packages(together))
+        .args(["--bin", binary])
+}
+
+pub(crate) fn packages<'a>(names: &[&'a str]) -> Vec<&'a str> {
+    names.iter().flat_map(|name| ["--package", name]).collect()
 }
 
 /// Where our programs are, if they came with us; libtorch is beside them.

@@ -11,7 +11,7 @@ use fs_err::File;
 
 use super::follow::step;
 use super::replay::Replay;
-use super::server::{Login, Passing as _, Server, address, patiently};
+use super::server::{Caller, Passing as _, Server, address, patiently};
 use super::{lock, say, send};
 use crate::runs::{Run, Standing};
 
@@ -23,7 +23,7 @@ pub(crate) struct Args {
     #[arg(long, env = "MLFLOW_TRACKING_URI", value_name = "URL")]
     tracking_uri: Option<String>,
     #[command(flatten)]
-    login: Login,
+    caller: Caller,
     /// Experiment they go to [default: the name of their data]
     #[arg(long, env = "MLFLOW_EXPERIMENT_NAME", value_name = "NAME")]
     experiment: Option<String>,
@@ -33,7 +33,7 @@ impl Args {
     pub(crate) fn tracking(self) -> anyhow::Result<Option<Tracking>> {
         let Some(uri) = self.tracking_uri.filter(|uri| !uri.is_empty()) else { return Ok(None) };
         let uri = address(&uri).map_err(anyhow::Error::msg).context("MLFLOW_TRACKING_URI")?;
-        let server = Server::of(&uri, &self.login);
+        let server = Server::of(&uri, &self.caller);
         Ok(Some(Tracking { server, experiment: self.experiment }))
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use clap::value_parser;
 use fs_err::File;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -17,7 +18,6 @@ use ureq::{Body, SendBody};
 
 const API: &str = "/api/2.0/mlflow";
 const ARTIFACTS: &str = "/api/2.0/mlflow-artifacts/artifacts";
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// A large file on a slow line.
 const UPLOAD_WITHIN: Duration = Duration::from_mins(10);
 /// Between tries.
@@ -29,12 +29,16 @@ pub(crate) struct Address {
     #[arg(long, env = "MLFLOW_TRACKING_URI", value_name = "URL", value_parser = address)]
     tracking_uri: Uri,
     #[command(flatten)]
-    login: Login,
+    caller: Caller,
 }
 
-/// Who asks.
+/// Who asks, and for how long, in the words of MLflow's own client.
 #[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Login {
+pub(crate) struct Caller {
+    /// Seconds that a request may take; the upload of a file may take ten minutes
+    #[arg(long, env = "MLFLOW_HTTP_REQUEST_TIMEOUT", value_name = "SECONDS", default_value_t = 10)]
+    #[arg(value_parser = value_parser!(u64).range(1..))]
+    request_timeout: u64,
     #[arg(long, env = "MLFLOW_TRACKING_USERNAME", hide = true)]
     username: Option<String>,
     #[arg(long, env = "MLFLOW_TRACKING_PASSWORD", hide = true, hide_env_values = true)]
@@ -117,21 +121,21 @@ struct Failure {
 
 impl Server {
     pub(crate) fn at(address: &Address) -> Self {
-        Self::of(&address.tracking_uri, &address.login)
+        Self::of(&address.tracking_uri, &address.caller)
     }
 
-    pub(super) fn of(uri: &Uri, login: &Login) -> Self {
+    pub(super) fn of(uri: &Uri, caller: &Caller) -> Self {
         let agent = Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_global(Some(ANSWER_WITHIN))
+            .timeout_global(Some(Duration::from_secs(caller.request_timeout)))
             .user_agent("mlops")
             .build()
             .into();
-        let authorization = match login {
-            Login { username: Some(name), password: Some(password), .. } => {
+        let authorization = match caller {
+            Caller { username: Some(name), password: Some(password), .. } => {
                 Some(format!("Basic {}", BASE64_STANDARD.encode(format!("{name}:{password}"))))
             }
-            Login { token: Some(token), .. } => Some(format!("Bearer {token}")),
+            Caller { token: Some(token), .. } => Some(format!("Bearer {token}")),
             _ => None,
         };
         let base = uri.to_string().trim_end_matches('/').to_owned();
