@@ -7,8 +7,9 @@
 # Ahead of all, because an argument of a later FROM must be.
 ARG MODEL=mnist-api-model
 
-# First of all stages, and the trainer's image has it, too: older builders make every stage that stands before the
-# one that is wanted. libtorch as `cargo xtask setup` puts it together; xtask/src/libtorch.rs says why these files.
+# libtorch as `cargo xtask setup` puts it together; xtask/src/libtorch.rs says why these files.
+# It comes first because the trainer's image begins with it alone, and older builders make every stage that stands
+# before the one that is wanted.
 FROM debian:bookworm-slim AS libtorch
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends binutils ca-certificates python3-pip unzip \

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::process::command;
+use crate::process::{command, run};
 use crate::repo;
 use crate::server::free_port;
 
@@ -63,21 +63,29 @@ impl Served {
     /// Gives the repositories below `folder` to everybody, and takes what is pushed.
     pub fn git_on(host: &str, folder: &Path) -> Self {
         let port = free_port();
-        let mut daemon = command("git", &repo::root());
-        daemon.args(["daemon", "--export-all", "--enable=receive-pack", "--reuseaddr"]);
+        // The program itself: `git daemon` would outlive the `git` that started it.
+        let programs = run(command("git", &repo::root()).arg("--exec-path")).success().stdout;
+        let mut daemon = command(Path::new(programs.trim()).join("git-daemon"), &repo::root());
+        daemon.args(["--export-all", "--enable=receive-pack", "--reuseaddr"]);
         daemon.args([&format!("--listen={host}"), &format!("--port={port}")]);
         daemon.arg(format!("--base-path={}", folder.display()));
         Self::start(daemon, host, port)
     }
 
-    fn start(mut server: Command, host: &str, port: u16) -> Self {
-        let child = server.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    fn start(mut program: Command, host: &str, port: u16) -> Self {
+        let log = tempfile::NamedTempFile::new().expect("a temporary file");
+        program.stdout(Stdio::null()).stderr(log.reopen().expect("it is there"));
+        let child = program.spawn().expect("it starts");
+        let mut server = Self { child, host: host.to_owned(), port };
         let begun = Instant::now();
         while TcpStream::connect((host, port)).is_err() {
-            assert!(begun.elapsed() < Duration::from_mins(2), "{server:?} does not answer");
+            let is_there = server.child.try_wait().expect("a child can be waited for").is_none();
+            let waits = is_there && begun.elapsed() < Duration::from_mins(2);
+            let said = fs_err::read_to_string(log.path()).unwrap_or_default();
+            assert!(waits, "{program:?} does not answer:\n{said}");
             std::thread::sleep(Duration::from_millis(50));
         }
-        Self { child, host: host.to_owned(), port }
+        server
     }
 
     pub fn url(&self) -> String {

@@ -82,10 +82,19 @@ fn wait_for(what: &str, holds: impl Fn() -> bool) {
     }
 }
 
-#[test]
-#[ignore = "slow: five retrainings, four of them killed"]
-fn whatever_a_retraining_is_at_when_it_is_killed_what_callers_labelled_stays_and_the_next_one_ends_it()
- {
+/// When it is killed; the run that a trainer is at then.
+type Moment = fn(&Fork, &mut Child) -> Option<PathBuf>;
+
+fn in_training(fork: &Fork, retrain: &mut Child) -> Option<PathBuf> {
+    has_said(retrain, "pictures added to 1");
+    wait_for("a training", || begun(fork).is_some());
+    let training = begun(fork);
+    assert!(training.is_some(), "it ended before it was killed");
+    training
+}
+
+#[track_caller]
+fn killed_at(moments: &[Moment]) {
     let fork = Fork::new();
     labelled_before(&fork);
     let (label, image) = &data::test_images()[31];
@@ -94,22 +103,10 @@ fn whatever_a_retraining_is_at_when_it_is_killed_what_callers_labelled_stays_and
     let args = ["--recipe", "quick", "--artifact-only", "--feedback", log, "--records", records];
     let (before, refs) = (labelled(&fork), fork.scratch.refs());
     assert_eq!(before.len(), 2, "{:?}", before.keys());
-
-    let training = |retrain: &mut Child| {
-        has_said(retrain, "pictures added to 1");
-        wait_for("a training", || begun(&fork).is_some());
-    };
-    let moments: [&dyn Fn(&mut Child); 4] = [
-        &|retrain| has_said(retrain, "# Retraining"),
-        &|retrain| has_said(retrain, "pictures added to 1"),
-        &training,
-        &|retrain| has_said(retrain, "## Gate"),
-    ];
-    for (number, moment) in moments.into_iter().enumerate() {
+    for (number, moment) in moments.iter().enumerate() {
         let mut retrain = fork.xtask(&[&["retrain"], &args[..]].concat());
         let mut retrain = retrain.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        moment(&mut retrain);
-        let training = begun(&fork);
+        let training = moment(&fork, &mut retrain);
         retrain.kill().unwrap();
         retrain.wait().unwrap();
         if let Some(folder) = training {
@@ -123,4 +120,28 @@ fn whatever_a_retraining_is_at_when_it_is_killed_what_callers_labelled_stays_and
     let [branch] = &fork.branches()[..] else { panic!("{:?}", fork.branches()) };
     assert!(fork.shown(&format!("{branch}:{PICTURES}.dvc")).contains("nfiles: 2"));
     assert_eq!(labelled(&fork), before);
+}
+
+#[test]
+fn a_retraining_that_is_killed_ends_its_training_and_the_next_one_ends_it() {
+    killed_at(&[in_training]);
+}
+
+#[test]
+#[ignore = "slow: three more moments; one is tried out always"]
+fn whatever_a_retraining_is_at_when_it_is_killed_what_callers_labelled_stays() {
+    killed_at(&[
+        |fork, retrain| {
+            has_said(retrain, "# Retraining");
+            begun(fork)
+        },
+        |fork, retrain| {
+            has_said(retrain, "pictures added to 1");
+            begun(fork)
+        },
+        |fork, retrain| {
+            has_said(retrain, "## Gate");
+            begun(fork)
+        },
+    ]);
 }

@@ -100,7 +100,7 @@ impl Mlflow {
     }
 
     /// Another run as a machine begins it that has not seen this one.
-    pub(crate) fn twin(&self, experiment: &str, run: &Value) {
+    pub(crate) fn twin(&self, experiment: &str, run: &Value) -> String {
         let id = run["tags"]["xtask.run_id"].clone();
         let body = json!({
             "experiment_id": self.peek(experiment)["info"]["experiment_id"],
@@ -108,8 +108,19 @@ impl Mlflow {
             "start_time": run["start_time"],
             "tags": [{ "key": "xtask.run_id", "value": id }],
         });
-        let place = format!("{}/api/2.0/mlflow/runs/create", self.url());
-        assert_eq!(Http::default().post_json(&place, &body).unwrap().status, 200);
+        let created = self.ask("runs/create", &body);
+        created["run"]["info"]["run_id"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn delete(&self, run: &str) {
+        self.ask("runs/delete", &json!({ "run_id": run }));
+    }
+
+    fn ask(&self, call: &str, body: &Value) -> Value {
+        let place = format!("{}/api/2.0/mlflow/{call}", self.url());
+        let answer = Http::default().post_json(&place, body).unwrap();
+        assert_eq!(answer.status, 200);
+        answer.json()
     }
 
     /// The newest run of an experiment as the server itself tells it; null where there is none.

@@ -140,17 +140,33 @@ fn of_two_that_machines_made_at_once_one_stays_and_has_everything() {
     home.xtask(&["track"], &server.url()).success();
     let before = server.runs(experiment);
     let [run] = &before[..] else { panic!("{before:#?}") };
-    // Ids are random, so that with six the one that is there already hardly ever comes first.
-    for _ in 0..5 {
-        server.twin(experiment, run);
+    // Ids are random, and the smallest stays: not the one that has everything already.
+    let mut twins: Vec<String> = Vec::new();
+    while twins.is_empty() || twins.iter().all(|id| id.as_str() > run["id"].as_str().unwrap()) {
+        twins.push(server.twin(experiment, run));
     }
+    let left = || {
+        let mut runs = server.runs(experiment);
+        runs.retain(|run| run["deleted"] == false);
+        let [left] = &runs[..] else { panic!("{runs:#?}") };
+        left.clone()
+    };
     home.xtask(&["track"], &server.url()).success();
-    let mut after = server.runs(experiment);
-    after.retain(|run| run["deleted"] == false);
-    let [left] = &after[..] else { panic!("{after:#?}") };
+    let kept = left();
+    assert_eq!(kept["id"], *twins.iter().min().unwrap());
     for same in ["name", "status", "params", "metrics", "artifacts", "data", "start_time"] {
-        assert_eq!(left[same], run[same], "{same}");
+        assert_eq!(kept[same], run[same], "{same}");
     }
+    // Another that was deleted, be it the smallest, deletes no other.
+    let smaller = loop {
+        let twin = server.twin(experiment, run);
+        if twin.as_str() < kept["id"].as_str().unwrap() {
+            break twin;
+        }
+    };
+    server.delete(&smaller);
+    home.xtask(&["track"], &server.url()).success();
+    assert_eq!(left()["id"], kept["id"]);
 }
 
 #[test]

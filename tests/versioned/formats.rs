@@ -44,6 +44,10 @@ fn pointers_manifests_and_cache_have_the_bytes_that_dvc_writes() {
             checkout.write(&format!("data/set/{name}"), format!("content of {name}\n"));
         }
         checkout.write("data/set/empty", "");
+        // Of a clone, a submodule and a folder that Mercurial has: nobody's data.
+        for own in ["inner/.git/config", "module/.git", "other/.hg/store", "inner/.dvc/config"] {
+            checkout.write(&format!("data/set/{own}"), "not ours\n");
+        }
         checkout.write("data/one.bin", [0, 1, 2, 255].repeat(1000));
     };
     let (ours, theirs) = both(write, &["data/set", "data/one.bin"]);

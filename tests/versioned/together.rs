@@ -56,7 +56,6 @@ fn what_one_pushes_to_a_folder_the_other_pulls() {
 }
 
 #[test]
-#[ignore = "slow: another remote; a folder is tried out always"]
 fn what_one_pushes_to_s3_the_other_pulls() {
     let s3 = Served::s3(false);
     let mut bucket = command("curl", &std::env::temp_dir());
@@ -69,7 +68,7 @@ fn what_one_pushes_to_s3_the_other_pulls() {
 }
 
 #[test]
-#[ignore = "slow: another remote; a folder is tried out always"]
+#[ignore = "slow: another remote; a folder and S3 are tried out always"]
 fn what_one_pushes_over_http_the_other_pulls() {
     let store = tempfile::tempdir().unwrap();
     let server = Served::http(store.path(), "secret");

@@ -52,7 +52,15 @@ fn the_datas_credentials_are_read_by_the_step_that_pulls_it() {
         steps.iter().position(|step| step["with"]["arguments"] == arguments).unwrap()
     };
     assert!(place("data pull") < place("train"));
+    // It compiles nothing: what does was done before there was a key.
+    let jobs = workflow("release")["jobs"]["build"]["steps"].take();
+    let named = |name: &str| jobs.as_array().unwrap().iter().position(|step| step["name"] == name);
+    assert!(
+        named("Build what pulls the data").unwrap()
+            < named("Become who may read the data").unwrap()
+    );
     let pulls = steps[place("data pull")];
+    assert!(text_of(&pulls["env"], "XTASK_PROGRAMS").ends_with("/target/release"), "{pulls}");
     let read = count(&pulls["env"].to_string());
     assert!(read > 0 && count(&pulls.to_string()) == read, "{pulls}");
     let everywhere: usize = files().iter().map(|(_, text)| count(text)).sum();

@@ -50,14 +50,16 @@ impl Image {
     fn build(self, repo: &Repo) -> anyhow::Result<Built> {
         engine::demand()?;
         let stages = Stages::of(repo)?;
-        let tools = Path::new("xtask/Dockerfile");
+        let (service, tools) = ("Dockerfile", "xtask/Dockerfile");
+        let about = [("APP_VERSION", stages.version.as_str()), ("APP_REVISION", &stages.revision)];
+        let gitops = stages.build(tools, "gitops", &about)?;
         let name = match self {
-            Self::Gitops => stages.build(tools, "gitops", &[])?,
+            Self::Gitops => gitops,
             Self::Trainer => {
-                let libtorch = stages.build(Path::new("Dockerfile"), "libtorch", &[])?;
-                let tools = stages.build(tools, "tools", &[])?;
-                let args = [("LIBTORCH", libtorch.as_str()), ("TOOLS", &tools)];
-                stages.build(Path::new("xtask/mlops/Dockerfile"), "trainer", &args)?
+                let libtorch = stages.build(service, "libtorch", &[])?;
+                let git = stages.build(tools, "git", &[])?;
+                let from = [("LIBTORCH", libtorch.as_str()), ("GIT", &git), ("GITOPS", &gitops)];
+                stages.build("xtask/mlops/Dockerfile", "trainer", &[&from[..], &about].concat())?
             }
         };
         Ok(Built { name, version: stages.version })
@@ -74,6 +76,7 @@ struct Built {
 struct Stages {
     archive: Vec<u8>,
     version: String,
+    revision: String,
 }
 
 impl Stages {
@@ -82,13 +85,13 @@ impl Stages {
             .context("there is no commit to build from")
             .hint("build in a Git checkout")?;
         let version = format!("{}-{}", env!("CARGO_PKG_VERSION"), &head.revision[..12]);
-        Ok(Self { archive: git::archive(repo)?, version })
+        Ok(Self { archive: git::archive(repo)?, version, revision: head.revision })
     }
 
     /// Under a name of its own, so that another Dockerfile may begin with it.
     fn build(
         &self,
-        dockerfile: &Path,
+        dockerfile: &str,
         target: &str,
         args: &[(&str, &str)],
     ) -> anyhow::Result<String> {
@@ -96,7 +99,7 @@ impl Stages {
         step(format_args!("building {name}"));
         engine::build(&Build {
             context: Files::Archive(&self.archive),
-            dockerfile,
+            dockerfile: Path::new(dockerfile),
             target: Some(target),
             args,
             tag: &name,

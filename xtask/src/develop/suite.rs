@@ -93,9 +93,10 @@ impl Suite<'_> {
             Tier {
                 name: "light",
                 needs: &[],
-                commands: vec![
+                commands: vec![self.tests(
                     cargo::cargo(self.repo).args(["test", "--quiet", "--locked"]).args(packages),
-                ],
+                    &[],
+                )],
             },
             Tier { name: "loop", needs: &[], commands: vec![self.e2e("loop", &[])] },
             Tier {
@@ -160,9 +161,12 @@ impl Suite<'_> {
                 name: "libtorch",
                 needs: &[Libtorch],
                 commands: vec![
-                    cargo::cargo(self.repo)
-                        .args(["test", "--quiet", "--release", "--locked"])
-                        .args(packages(&LIBTORCH_PACKAGES)),
+                    self.tests(
+                        cargo::cargo(self.repo)
+                            .args(["test", "--quiet", "--release", "--locked"])
+                            .args(packages(&LIBTORCH_PACKAGES)),
+                        &[],
+                    ),
                     // As they are shipped: those of the tests have what tests want of dependencies.
                     cargo::binary_of(self.repo, "app", "mnist-api"),
                     cargo::binary_of(self.repo, "model", "model"),
@@ -221,7 +225,7 @@ impl Suite<'_> {
             Tier {
                 name: "retrain",
                 needs: &[Libtorch, Data],
-                commands: vec![self.e2e("retrain", &["--skip", "pod::"])],
+                commands: vec![self.mlops(), self.e2e("retrain", &["--skip", "pod::"])],
             },
             Tier {
                 name: "replay",
@@ -293,7 +297,11 @@ impl Suite<'_> {
         vec![Tier {
             name: "image",
             needs: &[Libtorch, Data, Engine, Registry, Cosign],
-            commands: vec![self.e2e("delivery", &["image::"]), self.e2e("retrain", &["pod::"])],
+            commands: vec![
+                self.mlops(),
+                self.e2e("delivery", &["image::"]),
+                self.e2e("retrain", &["pod::"]),
+            ],
         }]
     }
 
@@ -309,7 +317,10 @@ impl Suite<'_> {
         Tier {
             name: "cluster",
             needs: &[Libtorch, Data, Dvc, Kubernetes, Engine, Cluster],
-            commands: vec![self.e2e("cluster", &[]).env("E2E_CLUSTER_IMAGE", repository)],
+            commands: vec![
+                self.mlops(),
+                self.e2e("cluster", &[]).env("E2E_CLUSTER_IMAGE", repository),
+            ],
         }
     }
 
@@ -318,16 +329,20 @@ impl Suite<'_> {
         cargo::binary_of(self.repo, "mlops", "mlops")
     }
 
+    /// Those that a name has a part of, all where none is said. What comes last is for the tests themselves.
+    fn tests(&self, cargo_test: Cmd, which: &[&str]) -> Cmd {
+        let slow: &[&str] = if self.slow { &["--include-ignored"] } else { &[] };
+        cargo_test.arg("--").args(which).args(slow)
+    }
+
     /// Tests of one binary of `tests/`: by parts of their names, all where none is said. The packages are those of
     /// `light`, so that what they share is compiled once.
     fn e2e(&self, binary: &str, which: &[&str]) -> Cmd {
-        let slow: &[&str] = if self.slow { &["--include-ignored"] } else { &[] };
-        cargo::cargo(self.repo)
+        let tests = cargo::cargo(self.repo)
             .args(["test", "--quiet", "--locked"])
             .args(packages(&LIGHT_PACKAGES))
-            .args(["--test", binary, "--"])
-            .args(which)
-            .args(slow)
+            .args(["--test", binary]);
+        self.tests(tests, which)
             .env("E2E_PYTHON", Requirement::torch_python())
             .env("E2E_CLIENTS_PYTHON", Requirement::clients_python())
             .env("E2E_COLLECTOR", collector::program())

@@ -143,11 +143,14 @@ pub(super) fn beside(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// What DVC leaves out without being told, of a clone inside of a folder too.
+const OWN: [&str; 3] = [".git", ".hg", ".dvc"];
+
 /// What is at `path` now.
 pub(super) enum Found {
     Nothing,
     File,
-    /// By path below it; what `.dvcignore` names is left out.
+    /// By path below it; what `.dvcignore` names is left out, and what is version control's own.
     Folder(BTreeMap<String, PathBuf>),
 }
 
@@ -165,6 +168,9 @@ pub(super) fn look(path: &Path) -> anyhow::Result<Found> {
     }
     let mut walk = WalkBuilder::new(path);
     walk.standard_filters(false).parents(true).add_custom_ignore_filename(".dvcignore");
+    walk.filter_entry(|entry| {
+        entry.depth() == 0 || !OWN.iter().any(|own| entry.file_name() == *own)
+    });
     let mut files = BTreeMap::new();
     for entry in walk.build() {
         let entry = entry?;

@@ -7,6 +7,7 @@ use contract::manifest::ModelVersion;
 use contract::run::{Entry, PARENT, Point};
 use serde_json::{Value, json};
 
+use super::say;
 use super::server::{Passing, Server, ServerError};
 use super::wire::{
     CreatedExperiment, Experiment, ExperimentAnswer, FoundRuns, Info, Metrics, Run as Remote,
@@ -28,7 +29,7 @@ const WEIGHTS: &str = contract::artifact::WEIGHTS;
 /// MLflow takes 1000 metrics, and 100 params or tags, in one call.
 const METRICS_AT_ONCE: usize = 500;
 const ENTRIES_AT_ONCE: usize = 100;
-/// More machines than find no run in the same moment.
+/// More than there are of one run: machines that found none in the same moment.
 const TWINS: usize = 100;
 /// MLflow takes up to 36 characters.
 const DIGEST_CHARACTERS: usize = 32;
@@ -86,7 +87,7 @@ impl<'a> Replay<'a> {
             run.record.run_id, run.record.start_time
         );
         let remote = match the_one(server, &experiment_id, &filter)? {
-            Some(remote) if remote.info.lifecycle_stage == "deleted" => {
+            Some(remote) if remote.is_deleted() => {
                 return Err(ReplayError::DeletedRun(remote.info.run_id));
             }
             Some(remote) => remote,
@@ -142,12 +143,10 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
-    /// The tag by which the run is shown below its study's; none where that one is not there yet.
+    /// The tag by which the run is shown below its study's; none where that one is not there yet. Asked for each time,
+    /// because what was the study's may have been deleted as a twin.
     fn parent(&self, run: &Run) -> Result<Option<Entry>, ServerError> {
-        let Some(parent) = run.record.tag(PARENT).filter(|_| !self.tags.contains_key(PARENT_ID))
-        else {
-            return Ok(None);
-        };
+        let Some(parent) = run.record.tag(PARENT) else { return Ok(None) };
         let filter = format!("tags.`{RUN_ID}` = '{parent}'");
         let found = find(self.server, std::slice::from_ref(&self.info.experiment_id), &filter)?;
         Ok(found.map(|parent| Entry::new(PARENT_ID, parent.info.run_id)))
@@ -249,43 +248,51 @@ fn experiment_id(server: &Server, name: &str) -> Result<String, ReplayError> {
     Ok(experiment_id)
 }
 
-/// The run that the filter names, deleted or not. Machines that share a study and found none at once have made one
-/// each: all go on with the same of them, and whoever sees others deletes them. What those had is sent again.
+/// The run that the filter names; one that was deleted where there is no other. Machines that share a study and found
+/// none at once have made one each: all go on with the same of them, and whoever sees others deletes them. What those
+/// had is sent again.
 fn the_one(
     server: &Server,
     experiment_id: &str,
     filter: &str,
 ) -> Result<Option<Remote>, ServerError> {
-    let mut runs = search(server, &[experiment_id.to_owned()], filter, TWINS)?;
-    runs.sort_by(|one, other| one.info.run_id.cmp(&other.info.run_id));
+    let mut runs = search(server, &[experiment_id.to_owned()], filter)?;
+    runs.sort_by(|one, other| {
+        (one.is_deleted(), &one.info.run_id).cmp(&(other.is_deleted(), &other.info.run_id))
+    });
     let mut runs = runs.into_iter();
     let first = runs.next();
-    for twin in runs.filter(|run| run.info.lifecycle_stage != "deleted") {
-        let _: Value = server.post("runs/delete", &json!({ "run_id": twin.info.run_id }))?;
+    for twin in runs.filter(|run| !run.is_deleted()) {
+        let id = &twin.info.run_id;
+        match server.post::<Value>("runs/delete", &json!({ "run_id": id })) {
+            Err(error) if error.is_passing() => return Err(error),
+            // Who may write may not always delete.
+            Err(error) => say(format_args!("the same run stays there as {id}, too: {error}")),
+            Ok(_) => {}
+        }
     }
     Ok(first)
 }
 
-/// The oldest run of which this holds, deleted or not.
+/// The oldest run of which this holds; one that was deleted where there is no other.
 pub(super) fn find(
     server: &Server,
     experiments: &[String],
     filter: &str,
 ) -> Result<Option<Remote>, ServerError> {
-    Ok(search(server, experiments, filter, 1)?.into_iter().next())
+    Ok(search(server, experiments, filter)?.into_iter().min_by_key(Remote::is_deleted))
 }
 
 fn search(
     server: &Server,
     experiments: &[String],
     filter: &str,
-    at_most: usize,
 ) -> Result<Vec<Remote>, ServerError> {
     let body = json!({
         "experiment_ids": experiments,
         "filter": filter,
         "run_view_type": "ALL",
-        "max_results": at_most,
+        "max_results": TWINS,
         "order_by": ["attributes.start_time ASC"],
     });
     server.post("runs/search", &body).map(|FoundRuns { runs }| runs)

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use clap::value_parser;
 use fs_err::File;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -32,12 +31,12 @@ pub(crate) struct Address {
     caller: Caller,
 }
 
-/// Who asks, and for how long, in the words of MLflow's own client.
+/// Who asks, and for how long, by the variables of MLflow's own client.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Caller {
     /// Seconds that a request may take; the upload of a file may take ten minutes
-    #[arg(long, env = "MLFLOW_HTTP_REQUEST_TIMEOUT", value_name = "SECONDS", default_value_t = 10)]
-    #[arg(value_parser = value_parser!(u64).range(1..))]
+    #[arg(long, env = "MLFLOW_HTTP_REQUEST_TIMEOUT", value_name = "SECONDS", default_value = "10")]
+    #[arg(value_parser = seconds)]
     request_timeout: u64,
     #[arg(long, env = "MLFLOW_TRACKING_USERNAME", hide = true)]
     username: Option<String>,
@@ -45,6 +44,15 @@ pub(crate) struct Caller {
     password: Option<String>,
     #[arg(long, env = "MLFLOW_TRACKING_TOKEN", hide = true, hide_env_values = true)]
     token: Option<String>,
+}
+
+/// A variable that is set to nothing is none.
+fn seconds(text: &str) -> Result<u64, String> {
+    if text.is_empty() {
+        return Ok(10);
+    }
+    let seconds = text.parse().ok().filter(|seconds| (1..=3600).contains(seconds));
+    seconds.ok_or_else(|| "not between 1 and 3600".to_owned())
 }
 
 pub(super) fn address(text: &str) -> Result<Uri, String> {

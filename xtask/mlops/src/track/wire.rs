@@ -39,6 +39,12 @@ pub(super) struct Run {
     pub(super) data: Data,
 }
 
+impl Run {
+    pub(super) fn is_deleted(&self) -> bool {
+        self.info.lifecycle_stage == "deleted"
+    }
+}
+
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Info {
     pub(super) run_id: String,
