@@ -62,6 +62,7 @@ fn whatever_leaves_a_doubt_about_what_is_named_ends_it_before_the_first_removal(
     checkout.ours(&["add", "unnamed"]).success();
     fs_err::remove_file(checkout.root.join("unnamed.dvc")).unwrap();
     checkout.refused(&["gc", "--remote", "store"], &["`--cloud` is not there"]);
+    checkout.refused(&["gc", "--cloud"], &["what others may have pointers to", "--all-branches"]);
     checkout.write("stage/dvc.lock", "schema: '2.0'\n");
     checkout.refused(&["gc"], &["dvc.lock", "outputs of a pipeline"]);
     checkout.commit();

@@ -12,8 +12,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use clap::ValueEnum;
-use contract::artifact::Artifact;
+use contract::artifact::{Artifact, MANIFEST};
 use contract::causes;
+use contract::digest::Digest;
 use contract::manifest::{DataRecord, Manifest};
 use model::artifact::{self, Destination};
 use model::checkpoint::Checkpoint;
@@ -283,12 +284,15 @@ fn tags(settings: &Settings) -> Vec<Entry> {
     tags
 }
 
+/// All of it: where the record is replayed, it can be opened again.
 fn files(artifact: &Path, manifest: &Manifest) -> io::Result<Vec<Recorded>> {
-    let file = |(name, &digest): (&String, _)| {
+    let own = Digest::of(&fs_err::read(artifact.join(MANIFEST))?);
+    let all = manifest.files.iter().map(|(name, digest)| (name.as_str(), *digest));
+    let file = |(name, digest): (&str, Digest)| {
         let file_size = fs_err::metadata(artifact.join(name))?.len();
-        Ok(Recorded { path: name.clone(), file_size, digest })
+        Ok(Recorded { path: name.to_owned(), file_size, digest })
     };
-    manifest.files.iter().map(file).collect()
+    all.chain([(MANIFEST, own)]).map(file).collect()
 }
 
 /// The first Ctrl-C or SIGTERM asks; the second does not.

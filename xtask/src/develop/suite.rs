@@ -139,7 +139,7 @@ impl Suite<'_> {
                 name: "generated",
                 needs: &[Requirement::Libtorch],
                 commands: vec![
-                    cargo::binary_of(self.repo, "app", "mnist-api"),
+                    cargo::binary_of(self.repo, "app", "mnist-api").arg("--quiet"),
                     self.e2e("generated", &[]),
                 ],
             },
@@ -168,8 +168,8 @@ impl Suite<'_> {
                         &[],
                     ),
                     // As they are shipped: those of the tests have what tests want of dependencies.
-                    cargo::binary_of(self.repo, "app", "mnist-api"),
-                    cargo::binary_of(self.repo, "model", "model"),
+                    cargo::binary_of(self.repo, "app", "mnist-api").arg("--quiet"),
+                    cargo::binary_of(self.repo, "model", "model").arg("--quiet"),
                 ],
             },
             Tier {
@@ -326,7 +326,7 @@ impl Suite<'_> {
 
     /// Where tests start it themselves.
     fn mlops(&self) -> Cmd {
-        cargo::binary_of(self.repo, "mlops", "mlops")
+        cargo::binary_of(self.repo, "mlops", "mlops").arg("--quiet")
     }
 
     /// Those that a name has a part of, all where none is said. What comes last is for the tests themselves.

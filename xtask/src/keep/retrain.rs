@@ -118,7 +118,7 @@ impl Args {
             let stale = anyhow::anyhow!("main has other labelled pictures than this checkout");
             return Err(Stop::new(Ending::Failed, stale, "git pull"));
         }
-        let gathered = self.labelled.gather(repo, on_main, || {
+        let gathered = self.labelled.gather(repo, on_main, &self.against, || {
             Models { repo, store, scratch: scratch.path() }.champion(&champions)
         })?;
         let mut training = self.training.clone();

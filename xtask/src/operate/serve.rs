@@ -1,5 +1,6 @@
 //! `serve`: from a fresh clone to an answering service; each step that is done is skipped.
 
+use std::ffi::OsString;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
 
@@ -27,6 +28,9 @@ pub(crate) struct Args {
     model: Option<PathBuf>,
     #[command(flatten)]
     source: data::Source,
+    /// What else the service is told, after `--`: `mnist-api serve --help` lists it, such as `--records FILE`
+    #[arg(last = true, value_name = "FLAGS")]
+    flags: Vec<OsString>,
 }
 
 impl Args {
@@ -58,6 +62,7 @@ impl Args {
             .arg("--model-dir")
             .arg(artifact.path())
             .args(["--drain-pause", "0s", "--revision", &revision])
+            .args(self.flags)
             .replace()
     }
 }

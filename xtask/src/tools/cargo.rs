@@ -15,7 +15,7 @@ pub(crate) fn cargo(repo: &Repo) -> Cmd {
     Cmd::new("cargo", repo.root())
 }
 
-/// Builds one package's binary in the release profile and says where it is. Where programs come with us, as in an
+/// Builds one package's binary in the release profile, which cargo tells of, and says where it is. Where programs come with us, as in an
 /// image, nothing is built.
 pub(crate) fn build(repo: &Repo, package: &str, binary: &str) -> anyhow::Result<PathBuf> {
     if let Some(folder) = programs() {
@@ -32,7 +32,7 @@ pub(crate) fn binary_of(repo: &Repo, package: &str, binary: &str) -> Cmd {
     let together: &[&str] =
         if LIBTORCH_PACKAGES.contains(&package) { &LIBTORCH_PACKAGES } else { &own };
     cargo(repo)
-        .args(["build", "--quiet", "--release", "--locked"])
+        .args(["build", "--release", "--locked"])
         .args(packages(together))
         .args(["--bin", binary])
 }

@@ -16,7 +16,8 @@ use super::{block_on, counted, git, hinted, told};
 
 /// Remove contents from the cache that no pointer names
 ///
-/// What pointers in the work tree name is kept. While somebody else pushes to a remote, or pulls from it, leave it
+/// What pointers in the work tree name is kept. A remote is others' too, so `--cloud` wants to be told what else is:
+/// `--all-branches`, `--all-tags`, or `--workspace` for nothing else. While somebody else pushes to a remote, or pulls from it, leave it
 /// alone.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -34,6 +35,9 @@ pub(crate) struct Args {
 
 #[derive(clap::Args)]
 struct History {
+    /// Keep nothing but that, with `--cloud` too
+    #[arg(long, short, conflicts_with_all = ["all_branches", "all_tags"])]
+    workspace: bool,
     /// Keep also what pointers at the heads of all branches name, those of remotes too
     #[arg(long, short = 'a')]
     all_branches: bool,
@@ -49,6 +53,14 @@ impl Args {
         if name.is_some() && !self.cloud {
             let what = "`--remote` says where `--cloud` removes, and `--cloud` is not there";
             return Err(hinted(what, "leave `--remote` out, or add `--cloud`"));
+        }
+        let History { workspace: only_here, all_branches, all_tags } = self.history;
+        if self.cloud && !(only_here || all_branches || all_tags) {
+            let what = "`--cloud` removes what others may have pointers to, and nothing says which to heed";
+            return Err(hinted(
+                what,
+                "`--all-branches`, `--all-tags`, or `--workspace` for this checkout's alone",
+            ));
         }
         let remote = self.cloud.then(|| workspace.remote(name, false)).transpose()?;
         let mut named = BTreeSet::new();

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use contract::artifact::Artifact;
 use fs_err::os::unix::fs::symlink;
 use tempfile::TempDir;
@@ -44,6 +44,7 @@ impl Labelled {
         &self,
         repo: &Repo,
         on_main: Option<String>,
+        against: &str,
         champion: impl FnOnce() -> anyhow::Result<Option<Artifact>>,
     ) -> anyhow::Result<Option<Gathered>> {
         if self.feedback.is_empty() {
@@ -54,7 +55,8 @@ impl Labelled {
                 .hint("`cargo xtask data push --help` describes .dvc/config; commit it");
         }
         let Some(champion) = champion()? else {
-            bail!("no model was verified that callers could label")
+            return Err(anyhow::anyhow!("`{against}` runs no verified model, which callers could label"))
+                .hint("`--against ENV` names the environment whose callers they are: `cargo xtask status`");
         };
         let workspace = workspace(repo)?;
         let [folder, pointer] = [LABELLED, POINTER].map(|path| workspace.path().join(path));
