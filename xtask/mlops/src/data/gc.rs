@@ -50,6 +50,9 @@ impl Args {
             let what = "`--remote` says where `--cloud` removes, and `--cloud` is not there";
             return Err(hinted(what, "leave `--remote` out, or add `--cloud`"));
         }
+        if self.cloud && (self.history.all_branches || self.history.all_tags) {
+            demand_all_branches(&workspace)?;
+        }
         let remote = self.cloud.then(|| workspace.remote(name, false)).transpose()?;
         let mut named = BTreeSet::new();
         for file in workspace.all_files()? {
@@ -117,6 +120,17 @@ impl Args {
     fn verb(&self) -> &'static str {
         if self.dry_run { "unnamed" } else { "removed" }
     }
+}
+
+/// One who has some of the branches would take what the others name from everybody.
+fn demand_all_branches(workspace: &Workspace) -> anyhow::Result<()> {
+    let Some(remote) = git::known_in_part(&workspace.root)? else { return Ok(()) };
+    Err(hinted(
+        format_args!(
+            "this clone fetches only some branches of `{remote}`, so nobody knows what the others name"
+        ),
+        format_args!("git remote set-branches {remote} '*' && git fetch {remote}"),
+    ))
 }
 
 /// Its outputs are named there and in no pointer.
