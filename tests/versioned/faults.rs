@@ -1,5 +1,7 @@
 //! What goes wrong: told with a way forward, and nothing is lost.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -169,7 +171,39 @@ fn data_of_any_name_is_ignored_by_git_and_taken_for_no_other() {
         checkout.git(&["check-ignore", "--quiet", "--no-index", "--", &format!("./{name}")]);
     }
     checkout.refused(&["add", ".git/config"], &["`.git/config` is no data"]);
-    checkout.refused(&["add", "."], &["is not below"]);
+    checkout.refused(&["add", "."], &["the whole checkout"]);
+}
+
+#[test]
+fn a_name_that_no_pointer_can_have_is_told_before_anything_is_taken() {
+    let checkout = Checkout::new();
+    checkout.write("two\nlines", "");
+    checkout.refused(&["add", "two\nlines"], &["\"two\\nlines\" has control characters"]);
+    let latin = OsStr::from_bytes(b"caf\xe9");
+    fs_err::write(checkout.root.join(latin), "").unwrap();
+    let ended = run(checkout.data().arg("add").arg(latin));
+    assert!(ended.stderr.contains("caf\u{fffd}` is not UTF-8"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("hint: rename it"), "{}", ended.stderr);
+    assert!(files(&checkout.root.join(".dvc/cache")).is_empty());
+}
+
+#[test]
+fn a_checkout_is_found_whatever_its_folder_is_called() {
+    let nowhere = tempfile::tempdir().unwrap();
+    let add = |root: &Path| {
+        let mut data = command(repo::release_binary("mlops"), root);
+        run(data.args(["data", "add", "file"]))
+    };
+    let told = add(nowhere.path()).stderr;
+    assert!(told.contains("a checkout of Git around it") && told.contains("hint: "), "{told}");
+    for name in ["two\nlines", "two words", "at the end \n"] {
+        let root = nowhere.path().join(name);
+        fs_err::create_dir(&root).unwrap();
+        run(command("git", &root).args(["init", "--quiet"])).success();
+        fs_err::write(root.join("file"), name).unwrap();
+        add(&root).success();
+        assert!(root.join("file.dvc").is_file());
+    }
 }
 
 #[test]
