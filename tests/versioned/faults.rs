@@ -257,6 +257,38 @@ fn credentials_that_are_wrong_are_told_as_that() {
     checkout.refused(&["push"], &["credentials are wrong"]);
 }
 
+#[test]
+fn what_no_request_can_be_made_of_is_refused_before_any() {
+    let (checkout, _) = checkout(1);
+    let s3 = |settings: &str| checkout.remote(&format!("    url = s3://bucket/a\n{settings}"));
+    for endpoint in ["127.0.0.1:9", "ftp://127.0.0.1", "http://", "http://two words"] {
+        s3(&format!("    endpointurl = {endpoint}\n"));
+        checkout.refused(&["push"], &[&format!("the endpoint `{endpoint}` is no URL")]);
+    }
+    s3("    endpointurl = http://127.0.0.1:9\n");
+    for variable in ["AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN", "AWS_REGION"] {
+        let ended = run(checkout.data().arg("push").env(variable, "read from a file\n"));
+        assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+        assert!(ended.stderr.contains(&format!("or {variable}, has a space")), "{}", ended.stderr);
+    }
+    // What Git has says where the data is, and no variable.
+    let mut push = checkout.data();
+    let ended = run(push.arg("push").env("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1"));
+    assert!(ended.stderr.contains("http://127.0.0.1:9/bucket"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("Connection refused"), "{}", ended.stderr);
+    for url in ["s3://", "s3:///a", "s3://two words/a", "gs://", "azure://?"] {
+        checkout.remote(&format!("    url = {url}\n"));
+        checkout.refused(&["push"], &[&format!("`{url}` names no bucket")]);
+    }
+}
+
+#[test]
+fn a_remote_that_is_gone_is_not_asked_for_every_object() {
+    let (checkout, _) = checkout(200);
+    checkout.remote("    url = http://127.0.0.1:9\n    method = PUT\n");
+    checkout.refused(&["push"], &["64 objects failed, among them", "what arrived already is kept"]);
+}
+
 /// A disk of two megabytes, in a world of its own.
 #[test]
 fn a_disk_that_is_full_is_told_and_what_was_written_whole_stays() {
