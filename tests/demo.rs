@@ -57,6 +57,6 @@ fn an_interrupted_demo_leaves_nothing_behind_either() {
         std::thread::sleep(Duration::from_millis(50));
     }
     run(command("kill", &repo::root()).args(["-INT", &demo.id().to_string()])).success();
-    assert!(!demo.wait().unwrap().success());
+    assert_eq!(demo.wait().unwrap().code(), Some(130));
     nothing_is_left(folder.path());
 }

@@ -2,8 +2,12 @@
 //! docs/recovery.md has the figures.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use e2e::leftovers::nothing_is_left;
-use e2e::process::{Ended, command, run};
+use std::path::Path;
+use std::process::Stdio;
+
+use contract::run::{self as runs, Record, Status};
+use e2e::leftovers::{nothing_is_left, processes_of};
+use e2e::process::{Ended, command, run, wait_for};
 use e2e::repo;
 
 fn drill(args: &[&str]) -> Ended {
@@ -58,6 +62,47 @@ fn main_the_remote_and_the_images_are_enough_for_all_of_it() {
         "nothing that was pushed",
     ];
     recovers("total", &steps);
+}
+
+/// A drill that is at its first training, when it gets this signal; how it ended, and what it said.
+fn drill_that_is_sent(signal: &str, folder: &Path) -> (Option<i32>, String) {
+    // Whoever outlives it holds a file open, and nobody waits for that.
+    let said = tempfile::NamedTempFile::new().unwrap();
+    let mut drill = command(repo::xtask(), &repo::root());
+    drill.args(["drill", "data"]).env("TMPDIR", folder);
+    let mut drill = drill.stdout(Stdio::null()).stderr(said.reopen().unwrap()).spawn().unwrap();
+    wait_for("a training", || {
+        assert!(drill.try_wait().unwrap().is_none(), "{}", fs_err::read_to_string(&said).unwrap());
+        processes_of(folder).iter().any(|command| command.contains("model train"))
+    });
+    run(command("kill", folder).args([signal, &drill.id().to_string()])).success();
+    let code = drill.wait().unwrap().code();
+    (code, fs_err::read_to_string(&said).unwrap())
+}
+
+#[test]
+fn a_drill_that_is_interrupted_begins_nothing_more_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (code, told) = drill_that_is_sent("-INT", folder.path());
+    assert_eq!(code, Some(130), "{told}");
+    assert!(told.ends_with("error: interrupted; what was made is put away\n"), "{told}");
+    assert!(!told.contains("Lost: "), "it went on: {told}");
+    nothing_is_left(folder.path());
+}
+
+#[test]
+fn no_training_goes_on_without_its_drill() {
+    let folder = tempfile::tempdir().unwrap();
+    drill_that_is_sent("-KILL", folder.path());
+    wait_for("the end of the trainer", || processes_of(folder.path()).is_empty());
+    let [stage] = &fs_err::read_dir(folder.path()).unwrap().flatten().collect::<Vec<_>>()[..]
+    else {
+        panic!("it plays in one folder")
+    };
+    for run in runs::entries(&stage.path().join("clone/runs")).unwrap() {
+        let went_on = Record::read(&run).is_ok_and(|record| record.status != Status::Running);
+        assert!(!went_on, "{}", run.display());
+    }
 }
 
 #[test]

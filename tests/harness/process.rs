@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
 use crate::repo;
 
@@ -42,6 +44,33 @@ pub fn xtask(home: &Path) -> Command {
 /// Runs to the end.
 pub fn run(command: &mut Command) -> Ended {
     ended(&command.output().unwrap_or_else(|error| panic!("{command:?}: {error}")))
+}
+
+/// Nothing that is waited for so long comes any more; no test is of how long it takes.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// Until it holds.
+#[track_caller]
+pub fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "{what}: not in time");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Runs to the end; what hangs is killed, and fails the test.
+#[track_caller]
+pub fn run_unless_it_hangs(command: &mut Command) -> Ended {
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = child.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let (pid, (to, from)) = (child.id(), channel());
+    std::thread::spawn(move || to.send(child.wait_with_output()));
+    let Ok(output) = from.recv_timeout(PATIENCE) else {
+        run(self::command("kill", Path::new("/")).args(["-KILL", &pid.to_string()])).success();
+        panic!("{command:?} hangs");
+    };
+    ended(&output.expect("a child can be waited for"))
 }
 
 /// Runs to the end with this on its stdin, unless it ends before it has read it.

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
 
 use contract::run::{self as runs, Record, Status};
 use e2e::data;
-use e2e::process::{command, run};
+use e2e::process::{command, run, wait_for};
 use e2e::repo;
 
 use crate::fork::Fork;
@@ -70,16 +69,6 @@ fn begun(fork: &Fork) -> Option<PathBuf> {
     let folders = runs::entries(&fork.scratch.path("clone/runs")).unwrap().into_iter();
     let is_told = |folder: &PathBuf| Record::read(folder).is_ok();
     folders.rev().filter(is_told).find(|folder| runs::is_held(folder).unwrap_or(false))
-}
-
-#[track_caller]
-fn wait_for(what: &str, holds: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        // Nothing here is a timed test.
-        assert!(begun.elapsed() < Duration::from_mins(5), "{what}: not in time");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// When it is killed; the run that a trainer is at then.

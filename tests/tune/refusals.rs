@@ -1,6 +1,7 @@
 //! What cannot be tuned, and what cannot be read.
 
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use e2e::process::run;
 use e2e::repo;
@@ -97,14 +98,17 @@ fn a_state_that_is_broken_elsewhere_or_of_other_data_is_named() {
     let file = world.path("file").display().to_string();
     world.refused(&study, &["--state", &file], &["the state at", "file"]);
     world.refused(&study, &["--state", "https://example.com/x"], &["over HTTP nobody", "hint: "]);
+    world.refused(&study, &["--state", ""], &["the state at ``: it has no name", "hint: "]);
+    // Nobody is asked for recipes that nothing could be told of.
+    let mut first = world.tune_with(Path::new("nowhere"), &study, "home", &["--state", "ftp://x"]);
+    let told = run(&mut first).stderr;
+    assert!(told.contains("nothing here speaks `ftp`") && told.contains("hint: "), "{told}");
     let mut nobody = world.tune(&study, "home", &["--state", "s3://bucket/study"]);
     nobody.env("AWS_ENDPOINT_URL", "http://127.0.0.1:9").env("AWS_ALLOW_HTTP", "true");
     nobody.env("AWS_ACCESS_KEY_ID", "a").env("AWS_SECRET_ACCESS_KEY", "b").env("AWS_REGION", "eu");
     let ended = run(&mut nobody);
     assert_eq!(ended.code, Some(1));
-    for told in
-        ["`study.json` of the state at `s3://bucket/study`", "hint: look whether it answers"]
-    {
+    for told in ["listing the state at `s3://bucket/study`", "hint: look whether it answers"] {
         assert!(ended.stderr.contains(told), "{told} is not in {}", ended.stderr);
     }
 }

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
-use e2e::process::run;
+use e2e::process::run_unless_it_hangs;
 use e2e::repo;
 
 use crate::world::World;
@@ -30,7 +30,8 @@ fn a_worker_that_goes_takes_the_others_along_and_its_trial_is_begun_again() {
     );
     let trainer = world.write("trainer", &script);
     fs_err::set_permissions(&trainer, PermissionsExt::from_mode(0o755)).unwrap();
-    let ended = run(&mut world.tune_with(&trainer, &study, "home", &["--jobs", "2"]));
+    let mut tune = world.tune_with(&trainer, &study, "home", &["--jobs", "2"]);
+    let ended = run_unless_it_hangs(&mut tune);
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     assert!(ended.stderr.contains("error: trial 0000: "), "{}", ended.stderr);
     // Claimed by a process that is gone, both are anybody's.

@@ -1,5 +1,7 @@
 //! What goes wrong: told with a way forward, and nothing is lost.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -169,7 +171,39 @@ fn data_of_any_name_is_ignored_by_git_and_taken_for_no_other() {
         checkout.git(&["check-ignore", "--quiet", "--no-index", "--", &format!("./{name}")]);
     }
     checkout.refused(&["add", ".git/config"], &["`.git/config` is no data"]);
-    checkout.refused(&["add", "."], &["is not below"]);
+    checkout.refused(&["add", "."], &["the whole checkout"]);
+}
+
+#[test]
+fn a_name_that_no_pointer_can_have_is_told_before_anything_is_taken() {
+    let checkout = Checkout::new();
+    checkout.write("two\nlines", "");
+    checkout.refused(&["add", "two\nlines"], &["\"two\\nlines\" has control characters"]);
+    let latin = OsStr::from_bytes(b"caf\xe9");
+    fs_err::write(checkout.root.join(latin), "").unwrap();
+    let ended = run(checkout.data().arg("add").arg(latin));
+    assert!(ended.stderr.contains("caf\u{fffd}` is not UTF-8"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("hint: rename it"), "{}", ended.stderr);
+    assert!(files(&checkout.root.join(".dvc/cache")).is_empty());
+}
+
+#[test]
+fn a_checkout_is_found_whatever_its_folder_is_called() {
+    let nowhere = tempfile::tempdir().unwrap();
+    let add = |root: &Path| {
+        let mut data = command(repo::release_binary("mlops"), root);
+        run(data.args(["data", "add", "file"]))
+    };
+    let told = add(nowhere.path()).stderr;
+    assert!(told.contains("a checkout of Git around it") && told.contains("hint: "), "{told}");
+    for name in ["two\nlines", "two words", "at the end \n"] {
+        let root = nowhere.path().join(name);
+        fs_err::create_dir(&root).unwrap();
+        run(command("git", &root).args(["init", "--quiet"])).success();
+        fs_err::write(root.join("file"), name).unwrap();
+        add(&root).success();
+        assert!(root.join("file.dvc").is_file());
+    }
 }
 
 #[test]
@@ -221,6 +255,38 @@ fn credentials_that_are_wrong_are_told_as_that() {
         s3.url()
     ));
     checkout.refused(&["push"], &["credentials are wrong"]);
+}
+
+#[test]
+fn what_no_request_can_be_made_of_is_refused_before_any() {
+    let (checkout, _) = checkout(1);
+    let s3 = |settings: &str| checkout.remote(&format!("    url = s3://bucket/a\n{settings}"));
+    for endpoint in ["127.0.0.1:9", "ftp://127.0.0.1", "http://", "http://two words"] {
+        s3(&format!("    endpointurl = {endpoint}\n"));
+        checkout.refused(&["push"], &[&format!("the endpoint `{endpoint}` is no URL")]);
+    }
+    s3("    endpointurl = http://127.0.0.1:9\n");
+    for variable in ["AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN", "AWS_REGION"] {
+        let ended = run(checkout.data().arg("push").env(variable, "read from a file\n"));
+        assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+        assert!(ended.stderr.contains(&format!("or {variable}, has a space")), "{}", ended.stderr);
+    }
+    // What Git has says where the data is, and no variable.
+    let mut push = checkout.data();
+    let ended = run(push.arg("push").env("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1"));
+    assert!(ended.stderr.contains("http://127.0.0.1:9/bucket"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("Connection refused"), "{}", ended.stderr);
+    for url in ["s3://", "s3:///a", "s3://two words/a", "gs://", "azure://?"] {
+        checkout.remote(&format!("    url = {url}\n"));
+        checkout.refused(&["push"], &[&format!("`{url}` names no bucket")]);
+    }
+}
+
+#[test]
+fn a_remote_that_is_gone_is_not_asked_for_every_object() {
+    let (checkout, _) = checkout(200);
+    checkout.remote("    url = http://127.0.0.1:9\n    method = PUT\n");
+    checkout.refused(&["push"], &["64 objects failed, among them", "what arrived already is kept"]);
 }
 
 /// A disk of two megabytes, in a world of its own.

@@ -77,3 +77,30 @@ fn whatever_leaves_a_doubt_about_what_is_named_ends_it_before_the_first_removal(
     checkout.ours(&["gc"]).success();
     assert_eq!(objects(&checkout, cache), 1);
 }
+
+#[test]
+fn whoever_cloned_one_branch_takes_nothing_from_the_others() {
+    let checkout = Checkout::new();
+    let store = checkout.beside("store");
+    checkout.write("one", "of main");
+    checkout.ours(&["add", "one"]).success();
+    checkout.remote(&format!("    url = {}\n", store.display()));
+    checkout.commit();
+    checkout.git(&["checkout", "--quiet", "-b", "other"]);
+    checkout.write("another", "of the other");
+    checkout.ours(&["add", "another"]).success();
+    checkout.commit();
+    checkout.ours(&["push"]).success();
+    checkout.git(&["checkout", "--quiet", "main"]);
+
+    let clone = checkout.clone_of();
+    clone.ours(&["pull"]).success();
+    clone.git(&["remote", "set-branches", "origin", "main"]);
+    clone.git(&["branch", "--remotes", "--delete", "origin/other"]);
+    let sweep = ["gc", "--cloud", "--all-branches"];
+    clone.refused(&sweep, &["fetches only some branches of `origin`", "git remote set-branches"]);
+    clone.git(&["remote", "set-branches", "origin", "*"]);
+    clone.git(&["fetch", "--quiet", "origin"]);
+    clone.ours(&sweep).success();
+    assert_eq!(files(&store).len(), 2);
+}

@@ -102,9 +102,11 @@ impl Args {
         let stem = self.study.file_stem().context("a study is a file")?;
         let folder = self.studies.join(stem);
         fs::create_dir_all(&folder)?;
-        let study = Study::read(&self.study, &trainer, &folder)?;
         let place = self.state.unwrap_or_else(|| folder.join("state").display().to_string());
         let state = State::open(&place)?;
+        // Where it does not answer, no trainer need be asked for recipes.
+        state.look()?;
+        let study = Study::read(&self.study, &trainer, &folder)?;
         let founded = found(&study, &state, &place)?;
         // Another state's study may have the same name.
         let folder = folder.join(&founded.run_id);

@@ -15,7 +15,7 @@ use crate::operate::rehearsal::models::Workshop;
 use crate::operate::rehearsal::script::Script;
 use crate::operate::rehearsal::stage::Stage;
 use crate::operate::rehearsal::transcript::Transcript;
-use crate::operate::rehearsal::{begin, end_on_interrupt};
+use crate::operate::rehearsal::{begin, demand_uninterrupted, end_on_interrupt};
 use crate::repo::{Repo, read_task};
 use crate::report::data;
 use crate::tools::kustomize;
@@ -51,6 +51,7 @@ impl Args {
             data(format_args!("  git -C {0}/main.git log main", folder.display()));
             data(format_args!("  cd {0}/clone && cargo xtask history staging", folder.display()));
         }
+        demand_uninterrupted()?;
         played
     }
 }

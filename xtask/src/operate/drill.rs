@@ -21,7 +21,7 @@ use crate::operate::rehearsal::models::Workshop;
 use crate::operate::rehearsal::script::{STAGING, Script};
 use crate::operate::rehearsal::stage::Stage;
 use crate::operate::rehearsal::transcript::Transcript;
-use crate::operate::rehearsal::{begin, end_on_interrupt};
+use crate::operate::rehearsal::{begin, demand_uninterrupted, end_on_interrupt};
 use crate::repo::Repo;
 use crate::report::{WithHint, data};
 use crate::tools::kustomize;
@@ -86,6 +86,8 @@ impl Args {
         if self.keep {
             data(format_args!("\nkept: {}", stage.keep()?.display()));
         }
+        // What failed after it was told to end did so for that.
+        demand_uninterrupted()?;
         data(format_args!("\n{}", played?));
         Ok(())
     }

@@ -10,23 +10,30 @@ pub(in crate::operate) mod transcript;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use gitops::environment::Environment;
 
 use self::models::Workshop;
 use self::script::{PRODUCTION, STAGING};
 use self::stage::Stage;
 use crate::repo::{Repo, read_task};
+use crate::report::Exit;
+
+/// As shells tell it.
+const INTERRUPTION: u8 = 130;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// From now on Ctrl-C ends whatever waits, and so everything is put away.
+/// From now on Ctrl-C, or SIGTERM, ends whatever waits, and nothing is begun after it; so everything is put away.
 pub(in crate::operate) fn end_on_interrupt() -> anyhow::Result<()> {
     ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::SeqCst)).context("watching for Ctrl-C")
 }
 
 pub(in crate::operate) fn demand_uninterrupted() -> anyhow::Result<()> {
-    ensure!(!INTERRUPTED.load(Ordering::SeqCst), "interrupted");
+    if INTERRUPTED.load(Ordering::SeqCst) {
+        let message = "interrupted; what was made is put away".to_owned();
+        return Err(Exit { code: INTERRUPTION, message }.into());
+    }
     Ok(())
 }
 

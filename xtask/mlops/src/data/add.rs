@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use fs_err::OpenOptions;
 
 use super::object::{Md5, Object};
 use super::pointer::{self, Content, Pointer};
+use super::scalar::scalar;
 use super::together::together;
 use super::tree::Tree;
 use super::workspace::{self, Found, Workspace, beside, look};
@@ -38,11 +38,11 @@ impl Args {
             }
         }
         for path in paths {
+            let name = name(&path)?;
             admissible(&workspace, &pointers, &path)?;
             let content = take(&workspace, &path)?;
             let file = beside(&path);
-            let name = path.file_name().and_then(|name| name.to_str());
-            pointer::write(&file, name.context("its name is not UTF-8")?, &content)?;
+            pointer::write(&file, name, &content)?;
             ignore(&workspace, &path)?;
             let files = content.files.map_or(String::new(), |n| counted(n, "file") + ", ");
             told(format_args!("{}: {files}{} bytes", workspace.shown(&file), content.size))?;
@@ -51,10 +51,21 @@ impl Args {
     }
 }
 
+/// As its pointer has it.
+fn name(path: &Path) -> anyhow::Result<&str> {
+    git::utf8(path)?;
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    scalar(name).map_err(|reason| hinted(reason, "rename it"))?;
+    Ok(name)
+}
+
 fn admissible(workspace: &Workspace, pointers: &[Pointer], path: &Path) -> anyhow::Result<()> {
     let shown = workspace.shown(path);
-    let inside = path.starts_with(&workspace.root) && path != workspace.root;
-    if !inside || path.components().any(|part| part.as_os_str() == "..") {
+    if path == workspace.root {
+        return Err(hinted("this is the whole checkout", "name files and folders in it"));
+    }
+    if !path.starts_with(&workspace.root) || path.components().any(|part| part.as_os_str() == "..")
+    {
         let what = format!("`{shown}` is not below `{}`", workspace.root.display());
         return Err(hinted(what, "copy it into the checkout"));
     }

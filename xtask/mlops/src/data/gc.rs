@@ -62,6 +62,9 @@ impl Args {
                 "`--all-branches`, `--all-tags`, or `--workspace` for this checkout's alone",
             ));
         }
+        if self.cloud && (all_branches || all_tags) {
+            demand_all_branches(&workspace)?;
+        }
         let remote = self.cloud.then(|| workspace.remote(name, false)).transpose()?;
         let mut named = BTreeSet::new();
         for file in workspace.all_files()? {
@@ -70,9 +73,7 @@ impl Args {
                 named.extend(Pointer::read(&file)?.outs.into_iter().map(|out| out.object));
             }
         }
-        for commit in
-            git::commits(&workspace.root, self.history.all_branches, self.history.all_tags)?
-        {
+        for commit in git::commits(&workspace.root, all_branches, all_tags)? {
             for path in git::files(&workspace.root, &commit)? {
                 let path = Path::new(&path);
                 refuse_pipeline(path).with_context(|| format!("in commit {commit}"))?;
@@ -129,6 +130,17 @@ impl Args {
     fn verb(&self) -> &'static str {
         if self.dry_run { "unnamed" } else { "removed" }
     }
+}
+
+/// One who has some of the branches would take what the others name from everybody.
+fn demand_all_branches(workspace: &Workspace) -> anyhow::Result<()> {
+    let Some(remote) = git::known_in_part(&workspace.root)? else { return Ok(()) };
+    Err(hinted(
+        format_args!(
+            "this clone fetches only some branches of `{remote}`, so nobody knows what the others name"
+        ),
+        format_args!("git remote set-branches {remote} '*' && git fetch {remote}"),
+    ))
 }
 
 /// Its outputs are named there and in no pointer.

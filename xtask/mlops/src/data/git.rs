@@ -5,15 +5,21 @@ use std::process::{self, Output};
 
 use anyhow::{Context, bail};
 
+use super::hinted;
+
 /// The checkout around `dir`.
 pub(super) fn root(dir: &Path) -> anyhow::Result<PathBuf> {
-    let root = text(dir, &["rev-parse", "--show-toplevel"])
-        .context("versioned data needs a checkout of Git around it")?;
-    Ok(PathBuf::from(root.trim_end()))
+    let root = text(dir, &["rev-parse", "--show-toplevel"]).map_err(|error| {
+        hinted(
+            format_args!("versioned data needs a checkout of Git around it: {error:#}"),
+            "`git init` begins one",
+        )
+    })?;
+    Ok(PathBuf::from(root.strip_suffix('\n').unwrap_or(&root)))
 }
 
 pub(super) fn ignores(dir: &Path, path: &Path) -> anyhow::Result<bool> {
-    let path = path.to_str().context("a path that is not UTF-8")?;
+    let path = utf8(path)?;
     let asked = git(dir, &["check-ignore", "--quiet", "--no-index", path])?;
     match asked.status.code() {
         Some(0) => Ok(true),
@@ -22,9 +28,19 @@ pub(super) fn ignores(dir: &Path, path: &Path) -> anyhow::Result<bool> {
     }
 }
 
+/// As pointers and manifests have it.
+pub(super) fn utf8(path: &Path) -> anyhow::Result<&str> {
+    path.to_str().ok_or_else(|| {
+        hinted(
+            format_args!("the name `{}` is not UTF-8, as pointers are", path.display()),
+            "rename it: mv, or convmv for many",
+        )
+    })
+}
+
 /// Whether something at or below `path` is in Git itself.
 pub(super) fn tracks(dir: &Path, path: &Path) -> anyhow::Result<bool> {
-    let path = path.to_str().context("a path that is not UTF-8")?;
+    let path = utf8(path)?;
     Ok(!text(dir, &["--literal-pathspecs", "ls-files", "--", path])?.is_empty())
 }
 
@@ -44,6 +60,21 @@ pub(super) fn commits(dir: &Path, branches: bool, tags: bool) -> anyhow::Result<
     commits.sort();
     commits.dedup();
     Ok(commits)
+}
+
+/// A remote of which not all branches are fetched, as after `clone --depth` or `--single-branch`.
+pub(super) fn known_in_part(dir: &Path) -> anyhow::Result<Option<String>> {
+    let listed = text(dir, &["remote"])?;
+    for remote in listed.lines() {
+        let asked = git(dir, &["config", "--get-all", &format!("remote.{remote}.fetch")])?;
+        let fetched = String::from_utf8_lossy(&asked.stdout).into_owned();
+        let is_all =
+            |refs: &str| ["refs/heads/*:", "refs/*:"].iter().any(|all| refs.starts_with(all));
+        if !fetched.lines().any(|refs| is_all(refs.trim_start_matches('+'))) {
+            return Ok(Some(remote.to_owned()));
+        }
+    }
+    Ok(None)
 }
 
 /// Paths in `commit`, below `dir`.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use contract::causes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutPayload, WriteMultipart};
 
@@ -24,6 +25,9 @@ const PARTS_AT_ONCE: usize = 4;
 /// Of a request that failed for reasons that may pass.
 const RETRIES: usize = 4;
 const RETRY_TIME: Duration = Duration::from_mins(1);
+
+/// So many failures in a row, each after its retries, are the remote's.
+const HOPELESS: usize = 64;
 
 pub(super) struct Remote {
     pub(super) name: String,
@@ -149,7 +153,7 @@ impl Remote {
         let prefix = self.objects();
         let found: Vec<_> =
             self.store.list(Some(&prefix)).try_collect().await.map_err(|error| {
-                hinted(format_args!("listing `{}`: {error}", self.name), self.hint(&error))
+                hinted(format_args!("listing `{}`: {}", self.name, told(&error)), self.hint(&error))
             })?;
         let mut objects: Vec<Object> = found
             .iter()
@@ -185,7 +189,10 @@ impl Remote {
                 "push it from where it is: `cargo xtask data push`",
             );
         }
-        hinted(format_args!("{doing} `{object}` on `{}`: {error}", self.name), self.hint(error))
+        hinted(
+            format_args!("{doing} `{object}` on `{}`: {}", self.name, told(error)),
+            self.hint(error),
+        )
     }
 
     fn hint(&self, error: &Error) -> &'static str {
@@ -201,6 +208,11 @@ impl Remote {
     }
 }
 
+/// With its causes: the client says which request failed, and they say why.
+fn told(error: &Error) -> String {
+    causes::sentence(anyhow::Chain::new(error))
+}
+
 fn has_no_space(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -213,7 +225,8 @@ fn has_no_space(error: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
-/// Every object in turn, several at once; all that went wrong, the rest is done.
+/// Every object in turn, several at once; all that went wrong, the rest is done. Where nothing goes well any more,
+/// nothing more is begun.
 pub(super) async fn each<W: Future<Output = anyhow::Result<bool>>>(
     objects: impl IntoIterator<Item = Object>,
     jobs: usize,
@@ -225,11 +238,16 @@ pub(super) async fn each<W: Future<Output = anyhow::Result<bool>>>(
     });
     let (mut done, mut failed) = (Vec::new(), Vec::new());
     let mut results = futures_util::stream::iter(results).buffer_unordered(jobs);
+    let mut in_a_row = 0;
     while let Some((object, result)) = results.next().await {
+        in_a_row = if result.is_ok() { 0 } else { in_a_row + 1 };
         match result {
             Ok(true) => done.push(object),
             Ok(false) => {}
             Err(error) => failed.push((object, error)),
+        }
+        if in_a_row == HOPELESS {
+            break;
         }
     }
     (done, failed)
@@ -239,6 +257,9 @@ pub(super) async fn each<W: Future<Output = anyhow::Result<bool>>>(
 pub(crate) fn shared(
     url: &str,
 ) -> anyhow::Result<(Arc<dyn ObjectStore>, object_store::path::Path)> {
+    if url.is_empty() {
+        return Err(hinted("it has no name", "name a folder, or leave it out"));
+    }
     if url.starts_with("http://") || url.starts_with("https://") {
         return Err(hinted(
             "over HTTP nobody can be the first to make a file",

@@ -181,10 +181,7 @@ pub(super) fn look(path: &Path) -> anyhow::Result<Found> {
         if !kind.is_file() {
             return Err(odd(entry.path()));
         }
-        let below = entry.path().strip_prefix(path)?.to_str();
-        let below = below.with_context(|| {
-            format!("the name `{}` is not UTF-8, as manifests are", entry.path().display())
-        })?;
+        let below = git::utf8(entry.path().strip_prefix(path)?)?;
         files.insert(below.to_owned(), entry.into_path());
     }
     Ok(Found::Folder(files))

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
+use contract::causes;
 use contract::run::Dataset;
 use futures_util::TryStreamExt as _;
 use object_store::path::Path;
@@ -245,8 +246,13 @@ impl State {
     }
 
     fn failed(&self, doing: &str, name: &str, error: &anyhow::Error) -> anyhow::Error {
+        let what = if name.is_empty() { String::new() } else { format!(" `{name}` of") };
         hinted(
-            format_args!("{doing} `{name}` of the state at `{}`: {error:#}", self.place),
+            format_args!(
+                "{doing}{what} the state at `{}`: {}",
+                self.place,
+                causes::sentence(error.chain())
+            ),
             "look whether it answers and may be written; what was told already is kept, so run it again",
         )
     }

@@ -8,6 +8,7 @@ use contract::task::Task;
 use fs_err as fs;
 
 use crate::keep;
+use crate::operate::rehearsal::demand_uninterrupted;
 use crate::operate::rehearsal::stage::Stage;
 use crate::process::Cmd;
 use crate::repo::{Repo, read_task};
@@ -89,11 +90,13 @@ impl Versioned {
             unlabelled: true,
             ..training::Args::of("quick", source)
         };
-        let folder = training.trainer(&self.repo)?.at(&self.clone).read()?;
+        demand_uninterrupted()?;
+        let folder = training.trainer(&self.repo)?.at(&self.clone).tied_to_us().read()?;
         Artifact::open(Path::new(folder.trim_end())).context("what was trained just now")
     }
 
     fn data(&self, command: &str) -> anyhow::Result<Cmd> {
+        demand_uninterrupted()?;
         // Whatever else a fork versions is on its own remotes.
         Ok(keep::mlops(&self.repo)?.at(&self.clone).args(["data", command]).args(&self.paths))
     }

@@ -6,6 +6,7 @@ use anyhow::Context;
 use contract::artifact::{Artifact, MODEL};
 use fs_err as fs;
 
+use super::demand_uninterrupted;
 use crate::repo::{Repo, read_task};
 use crate::train::data::{Source, TaskFile};
 use crate::train::training;
@@ -79,7 +80,8 @@ impl<'a> Workshop<'a> {
             unlabelled: true,
             ..training::Args::of(recipe, source)
         };
-        let folder = training.trainer(self.repo)?.read()?;
+        demand_uninterrupted()?;
+        let folder = training.trainer(self.repo)?.tied_to_us().read()?;
         Artifact::open(Path::new(folder.trim_end())).context("what was trained just now")
     }
 }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use contract::atomic::is_running;
 use contract::task::Generator;
 use fs_err as fs;
@@ -55,7 +55,13 @@ impl Stage {
         store: Store,
     ) -> anyhow::Result<Self> {
         let stage = Self { folder, remote: remote.to_owned(), store };
-        ensure!(tools::git::head(repo).is_some(), "the demo plays with a copy of a Git repository");
+        if tools::git::head(repo).is_none() {
+            let root = repo.root().display();
+            let nothing =
+                anyhow::anyhow!("`{root}` has no commit, and a copy of the newest is played with");
+            return Err(nothing)
+                .hint("clone the repository, or begin one: git init, git add, git commit");
+        }
         tools::git::export(repo.root(), "HEAD", &stage.clone())?;
         // Images in a folder cannot be signed, and nobody here has the key for others.
         match fs::remove_file(stage.clone().join(SIGNING)) {

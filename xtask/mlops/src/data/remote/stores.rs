@@ -1,5 +1,7 @@
 //! From DVC's settings of a remote to a store.
 
+mod s3;
+
 use std::path::Path;
 use std::sync::{Arc, Once};
 use std::time::Duration;
@@ -7,7 +9,6 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD as BASE64;
-use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::http::HttpBuilder;
@@ -39,22 +40,22 @@ pub(super) fn store<'a>(
     Ok(match scheme {
         "file" => (local(&absolute(folder, place), write)?, "", Kind::Folder),
         "s3" => {
-            let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
-            (s3(settings, bucket)?, prefix, Kind::Cloud)
+            let (bucket, prefix) = in_bucket(url, place)?;
+            (s3::store(settings, bucket)?, prefix, Kind::Cloud)
         }
         "http" | "https" => (http(settings, url, write)?, "", Kind::Http),
         "gs" | "gcs" => {
-            let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+            let (bucket, prefix) = in_bucket(url, place)?;
             let store = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket);
-            (Arc::new(store.with_retry(retries()).build()?), prefix, Kind::Cloud)
+            (built(store.with_retry(retries()).build())?, prefix, Kind::Cloud)
         }
         "azure" => {
-            let (container, prefix) = place.split_once('/').unwrap_or((place, ""));
+            let (container, prefix) = in_bucket(url, place)?;
             let mut store = MicrosoftAzureBuilder::from_env().with_container_name(container);
             if let Some(account) = settings.get("account_name") {
                 store = store.with_account(account);
             }
-            (Arc::new(store.with_retry(retries()).build()?), prefix, Kind::Cloud)
+            (built(store.with_retry(retries()).build())?, prefix, Kind::Cloud)
         }
         other => {
             return Err(hinted(
@@ -77,31 +78,25 @@ fn local(folder: &Path, write: bool) -> anyhow::Result<Arc<dyn ObjectStore>> {
     Ok(Arc::new(LocalFileSystem::new_with_prefix(folder)?.with_fsync(true)))
 }
 
-fn s3(settings: &Settings<'_>, bucket: &str) -> anyhow::Result<Arc<dyn ObjectStore>> {
-    if let Some(profile) = settings.get("profile") {
+/// The bucket, and what comes after it.
+fn in_bucket<'a>(url: &str, place: &'a str) -> anyhow::Result<(&'a str, &'a str)> {
+    let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
+    let is_name = |character: char| character.is_ascii_alphanumeric() || ".-_".contains(character);
+    if bucket.is_empty() || !bucket.chars().all(is_name) {
+        let scheme = url.split("://").next().unwrap_or_default();
         return Err(hinted(
-            format_args!("the profile `{profile}` is not read here"),
-            "export its credentials: aws configure export-credentials --format env",
+            format_args!("`{url}` names no bucket"),
+            format_args!("{scheme}://BUCKET/PREFIX does"),
         ));
     }
-    let mut store = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retries());
-    if let Some(endpoint) = settings.get("endpointurl") {
-        store = store.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http://"));
-    }
-    if let Some(region) = settings.get("region") {
-        store = store.with_region(region);
-    }
-    if let Some(id) = settings.get("access_key_id") {
-        store = store.with_access_key_id(id);
-    }
-    if let Some(secret) = settings.get("secret_access_key") {
-        store = store.with_secret_access_key(secret);
-    }
-    if let Some(token) = settings.get("session_token") {
-        store = store.with_token(token);
-    }
-    store = store.with_skip_signature(settings.is_on("allow_anonymous_login"));
-    Ok(Arc::new(store.build()?))
+    Ok((bucket, prefix))
+}
+
+fn built<S: ObjectStore>(store: object_store::Result<S>) -> anyhow::Result<Arc<dyn ObjectStore>> {
+    let store = store.map_err(|error| {
+        hinted(error, "see .dvc/config, and `cargo xtask data push --help` for what it may say")
+    })?;
+    Ok(Arc::new(store))
 }
 
 fn http(settings: &Settings<'_>, url: &str, write: bool) -> anyhow::Result<Arc<dyn ObjectStore>> {
@@ -124,7 +119,7 @@ fn http(settings: &Settings<'_>, url: &str, write: bool) -> anyhow::Result<Arc<d
         options = options.with_default_headers(HeaderMap::from_iter([(name, value)]));
     }
     let store = HttpBuilder::new().with_url(url).with_client_options(options);
-    Ok(Arc::new(store.with_retry(retries()).build()?))
+    built(store.with_retry(retries()).build())
 }
 
 fn authorisation(settings: &Settings<'_>) -> anyhow::Result<Option<(String, String)>> {
