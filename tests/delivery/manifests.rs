@@ -1,6 +1,6 @@
 //! Rendered by real kustomize, checked against real schemas, and each rule of ours broken once.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use contract::digest::Digest;
 use e2e::process::{Ended, command, run};
@@ -348,6 +348,23 @@ fn an_environment_that_is_not_there_is_answered_with_those_that_are() {
     assert!(told.stderr.contains("`prod`") && told.stderr.contains("`staging`"), "{}", told.stderr);
 }
 
+/// A package is compiled empty first, and anew where its sources come.
+#[track_caller]
+fn is_built_from(dockerfile: &str, member: &str, package: &str) {
+    let words = |begin: &str| dockerfile.split(begin).nth(1).unwrap().lines().next().unwrap();
+    assert!(dockerfile.contains(&format!("\nCOPY {member}/Cargo.toml ")), "{member}");
+    let folder = if member == "tests" { "tests/harness" } else { member };
+    let empty = words("RUN for folder in ").split("; do").next().unwrap();
+    assert!(empty.split(' ').any(|empty| empty == folder), "{member} is not in: {empty}");
+    let mut copied = dockerfile.lines().filter_map(|line| line.strip_prefix("COPY "));
+    let has_sources = copied.any(|line| {
+        let from = line.split(' ').next().unwrap();
+        from == format!("{member}/src") || Path::new(member).starts_with(from)
+    });
+    let is_cleaned = words(" && cargo clean ").split(' ').any(|word| word == package);
+    assert!(is_cleaned || !has_sources, "{package} would stay the empty one");
+}
+
 #[test]
 fn the_image_is_built_from_every_package_with_the_pinned_compiler() {
     let read = |path: &str| fs_err::read_to_string(repo::root().join(path)).unwrap();
@@ -359,9 +376,10 @@ fn the_image_is_built_from_every_package_with_the_pinned_compiler() {
     let manifest = read("Cargo.toml");
     let members = manifest.split("\nmembers = [").nth(1).unwrap().split(']').next().unwrap();
     for member in members.split(',').map(|member| member.trim().trim_matches('"')) {
-        for dockerfile in [&dockerfile, &read("xtask/Dockerfile"), &read("xtask/mlops/Dockerfile")]
-        {
-            assert!(dockerfile.contains(&format!("\nCOPY {member}/Cargo.toml ")), "{member}");
+        let package = read(&format!("{member}/Cargo.toml"));
+        let package = package.split("\nname = \"").nth(1).unwrap().split('"').next().unwrap();
+        for dockerfile in ["Dockerfile", "xtask/Dockerfile", "xtask/mlops/Dockerfile"] {
+            is_built_from(&read(dockerfile), member, package);
         }
         let allowed = |line: &str| {
             line.strip_prefix('!').is_some_and(|path| {
