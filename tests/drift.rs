@@ -110,7 +110,7 @@ fn what_cannot_be_counted_is_told_by_its_reason_and_the_rest_is_counted() {
     fs_err::write(&broken, &whole[..whole.len() / 2]).unwrap();
 
     let report = |logs: &[&Path]| {
-        let told = drift(logs, &["--format", "json"]).success().stdout;
+        let told = drift(logs, &["--format", "json", "--least", "1"]).success().stdout;
         serde_json::from_str::<Value>(&told).unwrap()
     };
     let told = report(&[&plain, &packed]);
@@ -128,8 +128,11 @@ fn of_nothing_nothing_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let empty = folder.path().join("empty.jsonl");
     fs_err::write(&empty, "").unwrap();
-    let told = drift(&[&empty], &[]).success().stdout;
-    assert!(told.contains("Nothing can be said"), "{told}");
+    let told = drift(&[&empty], &[]);
+    // Not as if all were well.
+    assert_eq!(told.code, Some(75), "{}", told.stderr);
+    assert!(told.stdout.contains("Nothing can be said"), "{}", told.stdout);
+    assert!(told.stderr.contains("and there are 0\n\nhint: longer logs"), "{}", told.stderr);
     let missing = drift(&[&folder.path().join("missing.jsonl")], &[]);
     assert_eq!(missing.code, Some(1));
     assert!(missing.stderr.contains("missing.jsonl"), "{}", missing.stderr);

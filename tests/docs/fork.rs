@@ -93,7 +93,9 @@ impl Fork {
         if there.code != Some(0) {
             return None;
         }
-        Some(run(&mut self.shell(&["programs"], &format!("{} --help", self.filled(text)))))
+        // What stands behind `--` is another program's.
+        let own = text.split(" -- ").next().unwrap_or(text);
+        Some(run(&mut self.shell(&["programs"], &format!("{} --help", self.filled(own)))))
     }
 
     fn shell(&self, first: &[&str], text: &str) -> std::process::Command {

@@ -21,14 +21,15 @@ use self::distance::Limits;
 use self::observed::Reader;
 use self::report::Report;
 use self::tally::{Every, Tally};
-use crate::ending::Findings;
+use crate::ending::{Findings, Undecided};
 use crate::told::tell;
 
 /// Whether live inputs and predictions are still like those the model was tested on
 ///
 /// Compares the records of a service with the baseline in the artifact of the model that answered. A signal has
 /// drifted where chance does not explain its distance (Kolmogorov and Smirnov's test, of classes chi-square; adjusted
-/// by Benjamini and Hochberg) and the distance matters (PSI). Exit status 5 where one has.
+/// by Benjamini and Hochberg) and the distance matters (PSI). Exit status 5 where one has, 75 where there are too few images
+/// to say anything.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Records as `serve --records` writes them, gzip or not; `-` is stdin
@@ -102,6 +103,9 @@ impl Args {
             Form::Json => serde_json::to_string_pretty(&report)?,
         };
         tell(told)?;
+        if let Some(told) = report.undecided() {
+            return Err(Undecided(told).into());
+        }
         let drifted = report.drifted();
         if drifted.is_empty() {
             Ok(())

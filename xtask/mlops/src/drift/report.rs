@@ -85,6 +85,26 @@ impl Report {
         }
     }
 
+    /// Why nothing can be said, where that is so.
+    pub(super) fn undecided(&self) -> Option<String> {
+        let Self { images, limits, model_version, .. } = self;
+        if *images >= limits.least {
+            return None;
+        }
+        let others = self.skipped.get(&Skip::OtherModel).copied().unwrap_or_default();
+        let hint = if others > *images {
+            format!(
+                "another model answered {others} times than {model_version}: `--model DIR` names its artifact"
+            )
+        } else {
+            "longer logs; or `--least N`, and less is certain".to_owned()
+        };
+        let least = limits.least;
+        Some(format!(
+            "nothing can be said of fewer than {least} images, and there are {images}\n\nhint: {hint}"
+        ))
+    }
+
     pub(super) fn drifted(&self) -> Vec<&'static str> {
         self.signals.iter().filter(|signal| signal.drifted).map(|signal| signal.name).collect()
     }
