@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use contract::run::{self, PARENT, Status, points};
-use e2e::process::command;
+use e2e::process::{command, wait_for};
 use e2e::repo;
 use serde_json::json;
 
@@ -116,16 +116,6 @@ fn two_studies_of_one_name_share_neither_files_nor_trainings() {
     for (trial, runs) in world.records("home") {
         let [(_, a), (_, b)] = &runs[..] else { panic!("trial {trial}: {runs:#?}") };
         assert_ne!(a.tag(PARENT), b.tag(PARENT), "trial {trial}");
-    }
-}
-
-#[track_caller]
-fn wait_for(what: &str, holds: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        // Nothing here is a timed test.
-        assert!(begun.elapsed() < Duration::from_mins(5), "{what}: not in time");
-        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
