@@ -193,7 +193,10 @@ fn what_was_trained_last_is_served_though_it_never_saw_a_real_picture() {
     let trained = run(&mut training).success().stdout;
     let trained = Artifact::open(Path::new(trained.trim_end())).unwrap();
     assert!(trained.path().starts_with(home.path()), "{}", trained.path().display());
-    let server = Server::by_xtask(home.path(), &task);
+    let records = home.path().join("records.jsonl");
+    let flags = ["--", "--records", records.to_str().unwrap()];
+    let server = Server::by_xtask(home.path(), &[&task[..], &flags].concat());
+    assert!(records.is_file(), "what stands behind `--` is told to the service");
     let model = server.get("/v1/model").unwrap().json();
     assert_eq!(model["version"], trained.manifest().model_version.as_str(), "{}", server.log());
     assert_eq!(model["data"], trained.manifest().data.name);

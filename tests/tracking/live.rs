@@ -3,7 +3,8 @@
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use contract::artifact::Artifact;
+use contract::artifact::{Artifact, MANIFEST};
+use contract::digest::Digest;
 use contract::run::{Record, Status};
 use e2e::data;
 use e2e::process::xtask;
@@ -126,7 +127,13 @@ fn a_training_tells_the_server_by_itself_and_one_that_hangs_neither_stops_nor_fa
     assert_eq!((runs.len(), &runs[0]["status"]), (1, &json!("FINISHED")), "{said}");
     assert_eq!(points(&runs[0]), 4);
     assert_eq!(runs[0]["tags"]["model.version"], artifact.manifest().model_version.as_str());
-    assert_eq!(runs[0]["artifacts"].as_object().unwrap().len(), run.artifacts.len());
+    // All that an artifact is opened with, byte for byte.
+    let there = runs[0]["artifacts"].as_object().unwrap();
+    assert_eq!(there.len(), artifact.manifest().files.len() + 1, "{there:#?}");
+    for name in artifact.manifest().files.keys().map(String::as_str).chain([MANIFEST]) {
+        let here = Digest::of(&fs_err::read(artifact.path().join(name)).unwrap());
+        assert_eq!(there[&format!("model/{name}")], here.hex(), "{name}");
+    }
     assert!(said.contains("tracked at ") && !said.contains("not tracked"), "{said}");
 
     let hung = Home::new();
